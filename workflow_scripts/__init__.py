@@ -1,0 +1,1 @@
+"""The logic of mixmerge: pure functions and one command per stage; nothing here imports Snakemake."""
