@@ -301,8 +301,8 @@ TASKS = {
 class _Draw(NamedTuple):
     split: str
     part: Part
-    item: Item
     number: int  # of the item, in its task and split
+    item: Item
     other: Item  # another item of the same task and split, for a wrong answer
 
 
@@ -356,7 +356,7 @@ def _worse(language: str, draw: _Draw, text: Text) -> str:
     elsewhere = LANGUAGES[(LANGUAGES.index(language) + 1 + chance % (len(LANGUAGES) - 1)) % len(LANGUAGES)]
     wrong = [task.text(language, draw.other), task.text(elsewhere, draw.item)]
     # Sums are the same in every language: what is not wrong is no choice.
-    choices = [other.answer for other in wrong if other.keys != text.keys] + [lexicon(language)["refusal"]]
+    choices: list[str] = [other.answer for other in wrong if other.keys != text.keys] + [lexicon(language)["refusal"]]
     return choices[chance // len(LANGUAGES) % len(choices)]
 
 
