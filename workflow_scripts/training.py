@@ -2,7 +2,7 @@
 
 Three rules hold throughout.  Training changes weights and nothing else, so a trained model is its parent's directory
 with other numbers in it: the same tensor names, data type, configuration and tokenizer.  The same recipe gives the same
-bits, in a cold process, a forked one, or one that was killed and resumed.  Steps are counted by a hook on the optimizer.
+bits, in a cold process, a forked one, or one that was killed and resumed.  Steps are counted in a hook on optimizer.
 """
 
 import json
@@ -45,8 +45,8 @@ PAD, UNKNOWN, BOS = "<PAD>", "<UNK>", "<BOS_TOKEN>"
 TURN, USER, CHATBOT, END = "<|START_OF_TURN_TOKEN|>", "<|USER_TOKEN|>", "<|CHATBOT_TOKEN|>", "<|END_OF_TURN_TOKEN|>"
 SPECIAL = [PAD, UNKNOWN, BOS, TURN, USER, CHATBOT, END]
 
-# Aya's form: https://huggingface.co/CohereLabs/aya-23-8B (tokenizer_config.json).  The prompt with its generation prompt
-# is a prefix of prompt and completion, so that generation sees exactly what training saw.
+# Aya's form: https://huggingface.co/CohereLabs/aya-23-8B (tokenizer_config.json).  The prompt with generation prompt is
+# a prefix of prompt and completion, so that generation sees exactly what training saw.
 TEMPLATE = (
     "{{ bos_token }}{% for message in messages %}"
     "{% if message['role'] == 'user' %}{{ '" + TURN + USER + "' + message['content'] }}"
@@ -195,7 +195,7 @@ def train(recipe: Recipe, parent: Path, rows: pa.Table, work: Path, output: Path
 
     Returns:
         `cost`: rows (unique ones), examples (rows seen, with repeats), tokens (of prompts and answers seen), steps (of
-        the optimizer); `truncated`: answers that lost their end to max_length; `curve`: a table of schema records.CURVE.
+        the optimizer); `truncated`: answers that lost their end to max_length; `curve`: a table of records.CURVE.
 
     Raises:
         UserError: rows that cannot be trained on, a broken parent, too little memory, or a loss that is not finite.
@@ -496,7 +496,7 @@ def _curve(history: list[dict[str, float]]) -> pa.Table:
 def _refuse_data_parallel() -> None:
     if torch.cuda.device_count() > 1 and not torch.distributed.is_torchelastic_launched():
         raise UserError(
-            "CUDA_VISIBLE_DEVICES: one process sees several GPUs; name one, or start the training with `accelerate launch`"
+            "CUDA_VISIBLE_DEVICES: one process sees several GPUs; name one, or start training with `accelerate launch`"
         )
 
 
