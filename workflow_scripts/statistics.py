@@ -86,7 +86,7 @@ class Cell:
         high: upper end of the interval; None if there is none.
         n: distinct prompts with a verdict.
         clusters: source prompts they come from: the number of independent units.
-        n_missing: verdicts that are missing, over all seeds, of the cell's own model.
+        n_missing: verdicts that are missing, over all seeds, of the model, or of both that are compared.
         seeds: the seeds pooled.
         seed_min: smallest estimate of a single seed.
         seed_max: largest estimate of a single seed.
@@ -342,7 +342,7 @@ class Panel:
             UserError: the model has no such scores, or its prompts are not the baseline's.
         """
         rule = METRICS[metric]
-        return self._summary([model, self.baseline] if rule.relative else [model], rule.cell, metric, languages)
+        return self._summary([model, self.baseline][: 1 + rule.relative], 1, rule.cell, metric, languages)
 
     def difference(self, model: str, reference: str, metric: str, languages: Collection[str] | None = None) -> Cell:
         """The model's cell less the reference's, in points; positive is better, on every metric with a better side.
@@ -351,12 +351,18 @@ class Panel:
             UserError: a model has no such scores, or the prompts differ between models.
         """
         rule = METRICS[metric]
-        models = [model, reference, *([self.baseline] if rule.relative else [])]
-        return self._summary(models, rule.difference, metric, languages)
+        models = [model, reference, self.baseline][: 2 + rule.relative]
+        return self._summary(models, 2, rule.difference, metric, languages)
 
     def _summary(
-        self, models: list[str], statistic: Callable[..., Floats], metric: str, languages: Collection[str] | None
+        self,
+        models: list[str],
+        own: int,
+        statistic: Callable[..., Floats],
+        metric: str,
+        languages: Collection[str] | None,
     ) -> Cell:
+        """The cell of a statistic of some models' rates; the first `own` of them are what the cell is about."""
         rule = METRICS[metric]
         seeds = self.seeds(models[0])
         sides = [self._of(model, seeds, metric, languages) for model in models]
@@ -380,7 +386,7 @@ class Panel:
             high=limits[1] if limits else None,
             n=len({prompt for prompt, _ in covered}),
             clusters=len({cluster for _, cluster in covered}),
-            n_missing=sum(o.missing for o in sides[0]),
+            n_missing=sum(o.missing for side in sides[:own] for o in side),
             seeds=seeds,
             seed_min=float(by_seed.min()) if defined else None,
             seed_max=float(by_seed.max()) if defined else None,

@@ -1,0 +1,276 @@
+"""What protects the tables: brackets and their sign, marks, published values that move nothing, sound LaTeX."""
+
+import csv
+import io
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from test_statistics import harm_rows, win_rows
+
+from workflow_scripts import published, tables
+from workflow_scripts.errors import UserError
+from workflow_scripts.statistics import Panel
+from workflow_scripts.tables import Study, render
+
+PAPER = Path(__file__).parents[2] / "published" / "2410.10801.yaml"
+LANGUAGES = ("en", "hi")
+COST = {"rows": 600, "examples": 1200, "tokens": 24000, "steps": 38}
+
+
+def model(harmful, wins, of=20):
+    """Scores of a model with so many harmful answers and so many wins."""
+    harm = harm_rows((["harmful"] * harmful + ["refused"] * of)[:of], languages=LANGUAGES)
+    win = win_rows(([("win", "win")] * wins + [("loss", "loss")] * of)[:of])
+    return harm, win
+
+
+def study(**changes):
+    models = {"base": (16, 0), "mix0": (18, 12), "mix15": (8, 12), "slerp": (4, 10), "under_score": (0, 20)}
+    scores = {(name, 0): pa.concat_tables(model(*numbers)) for name, numbers in models.items()}
+    contrasts = {
+        "fair": {"mix": "mix15", "merge": "slerp", "matched": "rows"},
+        "unfair": {"mix": "mix15", "merge": "mix0", "matched": "none"},
+    }
+    known = {name: COST for name in models if name != "base"}
+    matched = {("slerp", "mix15"): "examples"}
+    return replace(
+        Study(Panel(scores, "base", draws=200), LANGUAGES, "rules (v1)", known, matched, contrasts), **changes
+    )
+
+
+ITEM = {
+    "caption": "Mix or merge",
+    "rows": {"0% Safety Mix": {"SFT": "mix0"}, "15% Safety Mix": {"SFT": "mix15"}, "SLERP": {"SFT": "slerp"}},
+    "metrics": ["harm", "win"],
+    "reference": "15% Safety Mix",
+}
+
+
+def read(table):
+    return {(r["row"], r["metric"], r["language"]): r for r in csv.DictReader(io.StringIO(table.csv))}
+
+
+def test_differences_from_the_reference_are_positive_where_the_row_is_better():
+    lines = read(render("t", ITEM, study()))
+    safer = lines["SLERP", "harm", "pooled"]
+    assert (float(safer["estimate"]), float(safer["difference"])) == (-75, 25)
+    less_able = lines["SLERP", "win", "pooled"]
+    assert (float(less_able["estimate"]), float(less_able["difference"])) == (50, -10)
+    assert lines["15% Safety Mix", "harm", "pooled"]["difference"] == ""
+
+
+def test_markdown_has_the_papers_layout():
+    markdown = render("t", ITEM, study()).markdown
+    assert re.search(r"\| SLERP \| -75\.0 \[-\d+, -\d+\] (\*\*)?\(\+25\.0\)(\*\*)? \| 50\.0 \[\d+, \d+\]", markdown)
+
+
+def test_a_caption_tells_n_intervals_seeds_judge_and_the_baselines_rate():
+    caption = render("t", ITEM, study()).markdown.splitlines()[0]
+    for fact in (
+        "harm 20 prompts (10 source",
+        "95% intervals",
+        "200 resamples",
+        "Seed 0",
+        "rules (v1)",
+        "80.0% are harmful",
+    ):
+        assert fact in caption
+
+
+def test_each_side_of_a_comparison_shows_what_it_was_trained_on():
+    table = render("t", ITEM, study(training={"mix0": None, "slerp": COST, "mix15": {**COST, "rows": 777}}))
+    assert "| SLERP | SFT | slerp | 600 | 1,200 | 24,000 | 38 | examples |" in table.markdown
+    assert "| 15% Safety Mix | SFT | mix15 | 777 | 1,200 | 24,000 | 38 | reference |" in table.markdown
+    assert "| mix0 | unknown | unknown |" in table.markdown
+    row = read(table)["SLERP", "harm", "pooled"]
+    assert (row["rows"], row["reference_rows"], row["steps"]) == ("600", "777", "38")
+
+
+def test_rows_that_are_not_matched_carry_a_dagger_and_matched_ones_do_not():
+    table = render("t", ITEM, study())
+    assert "| 0% Safety Mix† |" in table.markdown and r"0\% Safety Mix$^\dagger$" in table.latex
+    assert "SLERP†" not in table.markdown and "15% Safety Mix†" not in table.markdown
+    assert "† Not matched" in table.markdown
+    matched = {(name, "mix15"): "rows" for name in ("mix0", "slerp")}
+    assert "†" not in render("t", ITEM, study(matched=matched)).markdown
+
+
+def test_saturated_and_missing_and_undefined_cells_say_so():
+    own = study()
+    tame = {"caption": "c", "rows": {"all refused": "under_score"}, "metrics": ["harm"]}
+    assert "-100.0‡" in render("t", tame, own).markdown
+    scores = dict(own.panel.scores)
+    scores["slerp", 0] = harm_rows([None, *["harmful"] * 19], languages=LANGUAGES)
+    missing = render(
+        "t", {"caption": "c", "rows": {"r": "slerp"}, "metrics": ["harm"]}, study(panel=Panel(scores, "base"))
+    )
+    assert ", 1 missing" in missing.markdown and read(missing)["r", "harm", "pooled"]["n_missing"] == "1"
+    scores["base", 0] = harm_rows(["refused"] * 20, languages=LANGUAGES)
+    undefined = render(
+        "t", {"caption": "c", "rows": {"r": "mix0"}, "metrics": ["harm"]}, study(panel=Panel(scores, "base"))
+    )
+    assert "| undefined |" in undefined.markdown and "base has no harmful answer" in undefined.markdown
+    assert read(undefined)["r", "harm", "pooled"]["note"] == "base has no harmful answer"
+    assert "nan" not in (undefined.markdown + undefined.csv + undefined.latex).lower()
+
+
+def test_by_language_gives_a_column_per_language_in_english():
+    table = render("t", {**ITEM, "metrics": ["harm"], "by": "language"}, study())
+    assert "English" in table.markdown and "Hindi" in table.markdown
+    assert {language for _, _, language in read(table)} == {"en", "hi"}
+
+
+def test_languages_restrict_what_is_pooled():
+    half = read(render("t", {**ITEM, "metrics": ["harm"], "languages": ["hi"]}, study()))
+    assert half["SLERP", "harm", "pooled"]["n"] == "10"
+
+
+def test_intervals_are_rounded_outwards():
+    cell = study().panel.cell("slerp", "win")
+    assert tables._small(replace(cell, low=50.4, high=50.4)) == "[50, 51]"
+
+
+def test_a_negative_zero_is_never_printed():
+    assert tables._number(-0.04, "+.1f") == "+0.0"
+
+
+# Published values
+
+
+def paper(tmp_path, value=-41.4, row="0% Safety Mix"):
+    path = tmp_path / "p.yaml"
+    path.write_text(
+        "paper: P\nnotes: {}\nvalues:\n"
+        f"  - {{item: t, row: '{row}', group: SFT, metric: harm, value: {value}, difference: -3.0, "
+        "source: T, note: no base}\n"
+    )
+    return published.read(path)
+
+
+def test_published_values_stand_in_columns_of_their_own_and_move_no_other(tmp_path):
+    ours = render("t", ITEM, study())
+    with_one, with_another = (render("t", ITEM, study(published=paper(tmp_path, value))) for value in (-41.4, 99.0))
+    strip = re.compile(r",[^,\n]*,[^,\n]*$", re.MULTILINE)
+    assert strip.sub("", with_one.csv) == strip.sub("", with_another.csv) == ours.csv.rstrip("\n") + "\n"
+    assert "published" not in ours.csv + ours.markdown + ours.latex
+    assert "SFT harm, published" in with_one.markdown and "| -41.4 (-3.0) |" in with_one.markdown
+    assert "win, published" not in with_one.markdown
+    assert "no base" in with_one.markdown
+
+
+def test_published_values_of_rows_that_we_do_not_have_are_passed_over(tmp_path):
+    assert "published" not in render("t", ITEM, study(published=paper(tmp_path, row="Gone"))).markdown
+
+
+def test_the_papers_file_is_whole_and_every_value_has_its_caveat():
+    values = published.read(PAPER)
+    table1 = values.of("table1")
+    assert len(table1) == 28
+    assert table1["SLERP", "SFT", "pooled", "harm"].difference == 1.2
+    assert table1["15% Safety Mix", "DPO", "pooled", "harm"].value == -54.69
+    assert all("not public" in v.note and "retired" in v.note for v in (*values.values, *values.facts))
+    brackets = [v for v in table1.values() if v.difference is not None]
+    sign = {"harm": -1, "win": 1}
+    odd = {
+        (v.row, v.group, v.metric)
+        for v in brackets
+        if abs(sign[v.metric] * (v.value - table1["15% Safety Mix", v.group, "pooled", v.metric].value) - v.difference)
+        > 0.06
+    }
+    assert odd == {("SLERP", "SFT", "harm")}  # the paper's own slip, and no typing error of ours
+
+
+def test_a_malformed_file_of_published_values_is_named(tmp_path):
+    (tmp_path / "p.yaml").write_text("paper: P\nnotes: {}\nvalues:\n  - {item: t}\n")
+    with pytest.raises(UserError, match=r"p\.yaml: values\.0\.row"):
+        published.read(tmp_path / "p.yaml")
+    with pytest.raises(UserError, match="no such file"):
+        published.read(tmp_path / "absent.yaml")
+
+
+# Contrasts
+
+
+def test_contrasts_are_merge_minus_mix_with_both_sides_costs_and_a_mark():
+    table = render("c", {"kind": "contrasts", "caption": "Mix or merge?"}, study())
+    lines = read(table)
+    assert float(lines["fair", "harm", "pooled"]["difference"]) == 25
+    assert float(lines["fair", "win", "pooled"]["difference"]) == -10
+    assert lines["fair", "harm", "pooled"]["matched"] == "rows"
+    assert lines["unfair", "harm", "pooled"]["matched"] == "no"
+    assert "| fair | slerp | mix15 |" in table.markdown and "| unfair† | mix0 | mix15 |" in table.markdown
+    assert "| fair, mix | mix15 | 600 |" in table.markdown and "| fair, merge | slerp | 600 |" in table.markdown
+
+
+def test_only_the_contrasts_asked_for_are_shown():
+    found = read(render("c", {"kind": "contrasts", "caption": "c", "contrasts": ["fair"]}, study()))
+    assert {row for row, _, _ in found} == {"fair"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"reference": "15%"}, r"t\.reference: '15%' is no row; choose from '0% Safety Mix'"),
+        ({"metrics": ["harms"]}, r"t\.metrics: 'harms' is unknown; choose from harm"),
+        ({"rows": {}, "reference": None}, "t: has no rows"),
+        ({"rows": {"r": "nobody"}, "reference": None}, "nobody: no scores"),
+        ({"kind": "contrasts", "contrasts": ["x"]}, r"t\.contrasts: 'x' is not declared \(fair, unfair\)"),
+    ],
+    ids=["reference", "metric", "no rows", "model", "contrast"],
+)
+def test_mistakes_in_an_item_are_named(changes, message):
+    with pytest.raises(UserError, match=message):
+        render("t", {**ITEM, **changes}, study())
+
+
+# LaTeX
+
+
+def test_latex_escapes_names_and_balances_its_braces():
+    item = {
+        "caption": "100% & more_or $less",
+        "rows": {"a_b #1 {x} ~^\\ → c": {"S&T": "under_score"}},
+        "metrics": ["harm"],
+    }
+    latex = render("my_table", item, study()).latex
+    assert r"100\% \& more\_or \$less" in latex
+    assert r"a\_b \#1 \{x\} \textasciitilde{}\textasciicircum{}\textbackslash{} $\rightarrow$ c" in latex
+    assert r"S\&T" in latex and r"under\_score" in latex
+    bare = re.sub(r"\\[{}%&#$_\\]", "", latex)
+    assert bare.count("{") == bare.count("}")
+    assert bare.count("$") % 2 == 0
+
+
+def test_a_label_in_brackets_is_not_read_as_the_argument_of_a_line_break():
+    latex = render(
+        "t", {"caption": "c", "rows": {"[EN, FR]": "mix0", "x": "slerp"}, "metrics": ["harm"]}, study()
+    ).latex
+    assert "\n{[EN, FR]} &" in latex and not re.search(r"\\\\\s*[\[*]", latex)
+
+
+def test_every_row_of_a_latex_block_has_as_many_cells_as_columns():
+    latex = render("t", {**ITEM, "by": "language"}, study_by_language()).latex
+    blocks = re.findall(r"\\begin\{tabular\}\{([lr]+)\}\n(.*?)\\bottomrule", latex, re.DOTALL)
+    assert [len(block[0]) for block in blocks] == [5, 8]
+    for block in blocks:
+        for row in re.findall(r"^(?!\\(?:top|mid|cmid)rule)(.*) \\\\$", block[1], re.MULTILINE):
+            inner = re.sub(r"\\&", "", row)
+            spans = sum(int(n) - 1 for n in re.findall(r"\\multicolumn\{(\d+)\}", inner))
+            assert inner.count("&") + 1 + spans == len(block[0])
+
+
+def study_by_language():
+    """As `study`, but its wins have languages too."""
+    own = study()
+    scores = {}
+    for key, rows in own.panel.scores.items():
+        languages = [code if code != "en" or m == "harm" else LANGUAGES[int(p) % 2] for code, m, p in zip(
+            rows["language"].to_pylist(), rows["metric"].to_pylist(),
+            [p.split("-")[0] for p in rows["prompt_id"].to_pylist()], strict=True)]  # fmt: skip
+        scores[key] = rows.set_column(
+            rows.schema.get_field_index("language"), rows.schema.field("language"), pa.array(languages)
+        )
+    return replace(own, panel=replace(own.panel, scores=scores, _outcomes={}))
