@@ -19,7 +19,6 @@ import huggingface_hub.constants
 import pyarrow as pa
 import torch
 import transformers
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from tokenizers import Tokenizer, models, pre_tokenizers
 from tqdm import tqdm  # type: ignore[import-untyped]
@@ -36,7 +35,7 @@ from transformers import (
 )
 from trl import DPOConfig, DPOTrainer, SFTConfig, SFTTrainer
 
-from workflow_scripts import meter, records
+from workflow_scripts import meter, model_files, records
 from workflow_scripts.errors import UserError
 
 Recipe = dict[str, Any]
@@ -204,7 +203,7 @@ def train(recipe: Recipe, parent: Path, rows: pa.Table, work: Path, output: Path
     quieten()
     _refuse_data_parallel()
     torch.set_num_threads(recipe["threads"])
-    layout = _layout(parent)
+    layout = model_files.layout(parent)
     examples, truncated = _examples(recipe, method, parent, rows)
     with _memory_in_words(recipe):
         trainer = _trainer(recipe, method, parent, examples, work)
@@ -418,31 +417,6 @@ def _last_whole(work: Path) -> Path | None:
         else:
             whole.append(checkpoint)
     return max(whole, key=lambda path: int(path.name.rpartition("-")[2]), default=None)
-
-
-def _layout(model: Path) -> dict[str, str]:
-    """Data type of each tensor of a model directory, by name, from the headers of its files.
-
-    Raises:
-        UserError: a file is missing or not whole.
-    """
-    if not (model / "config.json").exists():
-        raise UserError(f"{model}/config.json: no such file; delete the model and run again")
-    index = model / "model.safetensors.index.json"
-    if index.exists():
-        files = sorted({model / name for name in json.loads(index.read_text())["weight_map"].values()})
-    else:
-        files = [model / "model.safetensors"]
-    layout = {}
-    for file in files:
-        try:
-            with safe_open(file, framework="pt") as tensors:
-                layout.update({name: tensors.get_slice(name).get_dtype() for name in tensors.keys()})  # noqa: SIM118
-        except FileNotFoundError:
-            raise UserError(f"{file}: no such file; delete the model and run again") from None
-        except (SafetensorError, OSError) as error:
-            raise UserError(f"{file}: not a whole safetensors file ({_line(error)}); delete it and run again") from None
-    return layout
 
 
 DTYPES = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16, "F64": torch.float64}
