@@ -57,6 +57,8 @@ _FLOATS = frozenset({"F64", "F32", "F16", "BF16"})
 _LAYER = re.compile(r"\.(\d+)\.")
 _GENERATOR = threading.Lock()  # torch's default generator, which mergekit draws from, is one per process
 
+_WORKERS = 8  # at most: each holds a tensor's task vectors of all parents, some GB in an 8B model
+
 Shapes = dict[str, tuple[int, ...]]
 
 
@@ -232,7 +234,7 @@ def _one_thread_a_tensor() -> Iterator[ThreadPoolExecutor]:
     threads = torch.get_num_threads()
     try:
         torch.set_num_threads(1)
-        with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        with ThreadPoolExecutor(min(threads, _WORKERS), initializer=torch.set_num_threads, initargs=(1,)) as pool:
             yield pool
     finally:
         torch.set_num_threads(threads)

@@ -475,38 +475,36 @@ import json, sys
 from pathlib import Path
 import torch
 from workflow_scripts import merging
-jobs, threads, output = json.loads(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3])
-torch.set_num_threads(threads)  # what mergekit's --num-threads does
-for recipe, parents, base in jobs:
-    merging.merge(recipe, [Path(p) for p in parents], Path(base) if base else None, output / recipe["method"])
-    assert torch.get_num_threads() == threads
+for threads in (2, 4):
+    torch.set_num_threads(threads)  # what mergekit's --num-threads does
+    for recipe, parents, base in json.loads(sys.argv[1]):
+        output = Path(f"with {threads}", recipe["method"])
+        merging.merge(recipe, [Path(p) for p in parents], Path(base) if base else None, output)
+        assert torch.get_num_threads() == threads
 """
 
 
 def test_bits_do_not_depend_on_threads_paths_or_process(models: dict[str, Path], tmp_path: Path) -> None:
+    recipes = [LINEAR, SLERP, TIES | {"rescale": True}, DARE]
     parents = [str(models[name]) for name in ("first", "second")]
-    jobs = [
-        (recipe | {"dtype": dtype}, parents, str(models["base"]) if "densities" in recipe else None)
-        for dtype, recipe in zip(
-            ("float32", "float32", "bfloat16", "float32"),
-            (LINEAR, SLERP, TIES | {"rescale": True}, DARE),
-            strict=True,
-        )
-    ]
-    running = [
-        subprocess.Popen(
-            [sys.executable, "-c", MERGE_ALL, json.dumps(jobs), str(threads), str(tmp_path / f"with {threads}")],
-            env={**os.environ, "OMP_NUM_THREADS": str(threads), "PYTHONPATH": str(ROOT)},
-        )
-        for threads in (1, 2, 4)
-    ]
-    assert [process.wait() for process in running] == [0, 0, 0]
-    for recipe, *_ in jobs:
-        files = sorted(file.name for file in (tmp_path / "with 1" / recipe["method"]).iterdir())
+    jobs = [(recipe, parents, str(models["base"]) if "densities" in recipe else None) for recipe in recipes]
+    subprocess.run(
+        [sys.executable, "-c", MERGE_ALL, json.dumps(jobs)],
+        env={**os.environ, "OMP_NUM_THREADS": "4", "PYTHONPATH": str(ROOT)},
+        cwd=tmp_path,
+        check=True,
+    )
+    ambient = torch.get_num_threads()
+    torch.set_num_threads(1)
+    for recipe in recipes:
+        run(models, recipe, tmp_path / "with 1" / recipe["method"])
+    torch.set_num_threads(ambient)
+    for method in METHODS:
+        files = sorted(file.name for file in (tmp_path / "with 1" / method).iterdir())
         assert "model.safetensors" in files
         for name in files:
-            one, two, four = ((tmp_path / f"with {n}" / recipe["method"] / name).read_bytes() for n in (1, 2, 4))
-            assert one == two == four, (recipe["method"], name)
+            one, two, four = ((tmp_path / f"with {n}" / method / name).read_bytes() for n in (1, 2, 4))
+            assert one == two == four, (method, name)
 
 
 def test_a_seed_decides_the_draws_and_leaves_torchs_generator_alone(models: dict[str, Path], tmp_path: Path) -> None:
@@ -520,6 +518,18 @@ def test_a_seed_decides_the_draws_and_leaves_torchs_generator_alone(models: dict
     run(models, DARE | {"seed": 6}, tmp_path / "other")
     other = weights(tmp_path / "other")
     assert not any(torch.equal(other[name], tensor) for name, tensor in weights(tmp_path / "once").items())
+
+
+def test_a_tensors_draws_are_its_own(models: dict[str, Path], tmp_path: Path) -> None:
+    run(models, DARE, tmp_path / "whole")
+    name = "model.layers.1.mlp.up_proj.weight"
+    alone = {
+        model: write_model(tmp_path / model, {name: weights(path)[name], "model.layers.0.w": torch.ones(1)})
+        for model, path in models.items()
+    }
+    run(alone, DARE, tmp_path / "merged")
+    assert torch.equal(weights(tmp_path / "merged")[name], weights(tmp_path / "whole")[name])
+    assert len({merging.draw_seed(seed, tensor) for seed in (1, 2) for tensor in ("a", "b")}) == 4
 
 
 def test_nothing_of_a_parent_stays_open(models: dict[str, Path], tmp_path: Path) -> None:
