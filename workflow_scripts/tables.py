@@ -366,19 +366,19 @@ def _span(values: Iterable[int]) -> str:
     return f"{values[0]:,}" if len(values) == 1 else f"{values[0]:,} to {values[-1]:,}"
 
 
-def facts(found: list[Line], item: Mapping[str, Any], study: Study) -> str:
-    """What a caption must say about its numbers: n, intervals, seeds, judge, and the baseline's own rate."""
+def facts(found: list[Line], item: Mapping[str, Any], study: Study, limits: str = "In square brackets") -> str:
+    """What a caption must say of its numbers: n, intervals and where they stand, seeds, judge, the baseline's rate."""
     panel, by_language = study.panel, item.get("by") == "language"
     counts = []
     for metric in dict.fromkeys(line.metric for line in found):
         cells = [line.cell for line in found if line.metric == metric]
         n, clusters = _span(cell.n for cell in cells), _span(cell.clusters for cell in cells)
-        counts.append(f"{metric} {n} prompts ({clusters} source prompts)")
+        counts.append(f"{n} prompts ({clusters} source prompts) for {metric}")
     seeds = sorted({seed for line in found for seed in line.cell.seeds})
     method = {"bca": "BCa bootstrap", "percentile": "percentile bootstrap"}[panel.method]
     text = [
-        f"n = {'; '.join(counts)}{' per language' if by_language else ''}.",
-        f"In square brackets: {panel.level:.0%} intervals, {method} over source prompts, paired across models, "
+        f"n = {', '.join(counts)}{', in each language' if by_language else ''}.",
+        f"{limits}: {panel.level:.0%} intervals, {method} over source prompts, paired across models, "
         f"{panel.draws:,} resamples.",
         f"{'Mean over seeds' if len(seeds) > 1 else 'Seed'} {', '.join(map(str, seeds))}. Judge: {study.judge}.",
     ]
@@ -536,7 +536,7 @@ def _latex(name: str, caption: str, blocks: list[Block], notes: list[str]) -> st
         [
             "% Needs \\usepackage{booktabs,graphicx}",
             r"\begin{table}[p]",
-            r"\centering\small",
+            r"\centering\small\setlength{\tabcolsep}{4pt}",
             rf"\caption{{{_escape_latex(caption)}}}",
             rf"\label{{tab:{re.sub('[^A-Za-z0-9:-]', '-', name)}}}",
             *body,

@@ -70,7 +70,7 @@ def test_markdown_has_the_papers_layout():
 def test_a_caption_tells_n_intervals_seeds_judge_and_the_baselines_rate():
     caption = render("t", ITEM, study()).markdown.splitlines()[0]
     for fact in (
-        "harm 20 prompts (10 source",
+        "20 prompts (10 source prompts) for harm",
         "95% intervals",
         "200 resamples",
         "Seed 0",
