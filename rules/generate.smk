@@ -1,0 +1,30 @@
+"""The answers of each model to all suites, with one start of the engine.
+
+REQUIRED INPUTS: a model, the suites. OUTPUTS: generations/{model}/<suite>.parquet
+"""
+
+
+def weights_of_model(wildcards):
+    return weights_of(wildcards.model, wildcards)
+
+
+rule generate:
+    """Answer every suite with a model."""
+    input:
+        manifest="results/{experiment}/seed{seed}/models/{model}/manifest.json",
+        weights=ancient(weights_of_model),
+        suites=expand("results/{{experiment}}/data/suites/{suite}.parquet", suite=SUITES),
+    output:
+        answers=expand("results/{{experiment}}/seed{{seed}}/generations/{{model}}/{suite}.parquet", suite=SUITES),
+    log:
+        "logs/{experiment}/seed{seed}/generate/{model}.log",
+    conda:
+        "../envs/mixmerge.yaml"
+    threads: EXPERIMENT.config.generation.threads
+    params:
+        recipe=lambda wildcards: RECIPES.generation(wildcards.model),
+        model=subpath(input.manifest, parent=True),
+        folder="results/{experiment}/seed{seed}/generations/{model}",
+    shell:
+        "python -m workflow_scripts generate --recipe {params.recipe:q} --model {params.model}"
+        " --suites {input.suites} --store results/.store --output {params.folder} > {log} 2>&1"

@@ -1,0 +1,34 @@
+"""The scores of each model's answers to each suite, by each judge. One job asks at a time: a provider's limits are for all.
+
+REQUIRED INPUTS: generations of the model and, to compare, of the baseline. OUTPUTS: scores/{judge}/{model}/{suite}.parquet
+"""
+
+
+def baseline_of(wildcards):
+    """The answers that a suite's are compared with."""
+    if EXPERIMENT.config.suites[wildcards.suite].metric != "preference":
+        return []
+    folder = f"results/{wildcards.experiment}/seed{wildcards.seed}/generations"
+    return f"{folder}/{EXPERIMENT.config.baseline}/{wildcards.suite}.parquet"
+
+
+rule judge:
+    """Judge a model's answers to a suite: harm by itself, ability against the baseline."""
+    input:
+        suite="results/{experiment}/data/suites/{suite}.parquet",
+        generations="results/{experiment}/seed{seed}/generations/{model}/{suite}.parquet",
+        baseline=baseline_of,
+    output:
+        scores="results/{experiment}/seed{seed}/scores/{judge}/{model}/{suite}.parquet",
+    log:
+        "logs/{experiment}/seed{seed}/judge/{judge}/{model}/{suite}.log",
+    conda:
+        "../envs/mixmerge.yaml"
+    resources:
+        judge=1,
+    params:
+        recipe=lambda wildcards: RECIPES.judgment(wildcards.judge, wildcards.model, wildcards.suite),
+    shell:
+        "python -m workflow_scripts judge --recipe {params.recipe:q} --how {HOW:q} --suite {input.suite}"
+        " --generations {input.generations} --baseline {input.baseline}"
+        " --store results/.store --output {output.scores} > {log} 2>&1"

@@ -1,0 +1,58 @@
+"""Merges of parents. Weights that no other model needs may be temporary: merged, answered with, removed.
+
+REQUIRED INPUTS: the parents and, for task vectors, the base. OUTPUTS: models/{model}/
+"""
+
+
+def merge_inputs(wildcards):
+    model = EXPERIMENT.models[wildcards.model]
+    return {
+        "parents": [manifest_of(name, wildcards) for name in model.parents],
+        "base": [manifest_of(model.base, wildcards)] if model.base else [],
+        "weights": [ancient(file) for name in model.needs for file in weights_of(name, wildcards)],
+    }
+
+
+def merge_folders(wildcards, input):
+    """The parents in the order of the recipe, then the base."""
+    parents = " ".join(path.removesuffix("/manifest.json") for path in input.parents)
+    base = " ".join(path.removesuffix("/manifest.json") for path in input.base)
+    return f"--parents {parents}" + f" --base {base}" * bool(base)
+
+
+rule merge:
+    """Merge models with mergekit."""
+    input:
+        unpack(merge_inputs),
+    output:
+        multiext("results/{experiment}/seed{seed}/models/{model}/", *WEIGHTS),
+        recipe="results/{experiment}/seed{seed}/models/{model}/recipe.json",
+        manifest="results/{experiment}/seed{seed}/models/{model}/manifest.json",
+    wildcard_constraints:
+        model=models_of(Merge, temporary=False),
+    log:
+        "logs/{experiment}/seed{seed}/merge/{model}.log",
+    conda:
+        "../envs/mixmerge.yaml"
+    params:
+        recipe=model_recipe,
+        folders=merge_folders,
+        folder=subpath(output.manifest, parent=True),
+        temporary="",
+    shell:
+        "python -m workflow_scripts merge --recipe {params.recipe:q} {params.folders} {params.temporary}"
+        " --store results/.store --output {params.folder} > {log} 2>&1"
+
+
+use rule merge as merge_temporary with:
+    output:
+        temp(multiext("results/{experiment}/seed{seed}/models/{model}/", *WEIGHTS)),
+        recipe="results/{experiment}/seed{seed}/models/{model}/recipe.json",
+        manifest="results/{experiment}/seed{seed}/models/{model}/manifest.json",
+    wildcard_constraints:
+        model=models_of(Merge, temporary=True),
+    params:
+        recipe=model_recipe,
+        folders=merge_folders,
+        folder=subpath(output.manifest, parent=True),
+        temporary="--temporary",

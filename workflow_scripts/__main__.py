@@ -1,0 +1,11 @@
+"""`python -m workflow_scripts <stage> ...` runs a stage as `python -m workflow_scripts.<stage> ...` does, sooner.
+
+Where a warm process is allowed (see `warm`) and runs already, it is asked before anything is imported here.
+"""
+
+import sys
+
+from workflow_scripts import cli
+
+if __name__ == "__main__":
+    cli.run(sys.argv[1], sys.argv[2:])

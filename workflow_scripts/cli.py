@@ -1,0 +1,66 @@
+"""How a command runs: marked as running, in a warm process where one helps, its errors in one line."""
+
+import fcntl
+import importlib
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+from typing import NoReturn
+
+from workflow_scripts import warm
+from workflow_scripts.errors import UserError
+
+RUNNING = Path("results/.running")  # every job holds a shared lock on it
+
+
+def run(stage: str, arguments: list[str]) -> NoReturn:
+    """Run a stage as a command of its own and exit with its status."""
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # stages that use more threads say so in their recipes
+    with running():
+        status = warm.ask(stage, arguments) if warm.allowed() else None
+        if status is None:
+            try:
+                status = execute(stage, arguments)
+            except warm.Wanted:
+                status = warm.ask(stage, arguments, start=True)
+    sys.stdout.flush()
+    os._exit(1 if status is None else status)  # at once: threads that libraries leave behind are not waited for
+
+
+def run_this() -> NoReturn:
+    """What `python -m workflow_scripts.<stage> ...` does."""
+    run(Path(sys.argv[0]).stem, sys.argv[1:])
+
+
+def execute(stage: str, arguments: list[str]) -> int:
+    """Run a stage's `main` in this process; 0, or 1 after a user's error, which goes to stderr in one line."""
+    try:
+        importlib.import_module(f"workflow_scripts.{stage}").main(arguments)
+    except UserError as error:
+        print(f"mixmerge {stage}: {error}", file=sys.stderr, flush=True)
+        return 1
+    except OSError as error:
+        if error.errno not in {28, 122}:  # no space left, quota exceeded
+            raise
+        print(f"mixmerge {stage}: {error.filename}: {error.strerror}; free some and run again", file=sys.stderr)
+        return 1
+    return 0
+
+
+def heavy(module: str) -> ModuleType:
+    """Import a module of work that takes seconds to import; where a warm process may have it already, ask there instead."""
+    if warm.allowed() and not warm.inside():
+        raise warm.Wanted
+    return importlib.import_module(f"workflow_scripts.{module}")
+
+
+@contextmanager
+def running() -> Iterator[None]:
+    """Hold the sign that a job is at work in results/, which the next run waits for."""
+    RUNNING.parent.mkdir(exist_ok=True)
+    with RUNNING.open("a") as sign:
+        fcntl.flock(sign, fcntl.LOCK_SH)
+        yield

@@ -1,0 +1,359 @@
+"""The types of an experiment file: every key, its meaning, its unit and its default.
+
+`config.schema.json` is generated from them (`python -m workflow_scripts.config > config.schema.json`), and a test fails
+when the two differ.  What a single section can check is checked here; what spans sections is checked in `experiment`.
+"""
+
+import json
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$")]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Split = Literal["train", "validation", "test"]
+Metric = Literal["harm", "preference"]
+
+
+class Section(BaseModel):
+    """A section of the file: unknown keys are errors, values do not change after they are read."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+
+# Data
+
+
+class PerLanguage(Section):
+    """How many rows a made-up source has in each language."""
+
+    train: int = Field(0, ge=0)
+    validation: int = Field(0, ge=0)
+    test: int = Field(0, ge=0)
+
+
+class WorldSource(Section):
+    """Rows of the miniature's made-up world."""
+
+    world: Literal["pretraining", "general", "safety", "redteam", "benign"] = Field(description="which rows to make")
+    seed: int = Field(description="of the draw of rows")
+    per_language: PerLanguage = Field(description="rows per split and language")
+    languages: list[Name] | None = Field(None, description="default: the experiment's")
+
+
+class FileSource(Section):
+    """Rows of the user's own file: JSON lines, CSV or parquet."""
+
+    file: str = Field(description="path of a .jsonl, .csv or .parquet file with the columns `prompt` and `language`")
+    columns: dict[str, str] = Field({}, description="our column name -> the file's, where they differ")
+    split: Split = Field("train", description="of rows that have no column `split`")
+    licence: str | None = Field(None, description="recorded, and passed on to what is made from the rows")
+
+
+def _source_kind(value: Any) -> str:
+    keys = value if isinstance(value, dict) else vars(value)
+    return "file" if "file" in keys else "world"
+
+
+Source = Annotated[
+    Annotated[WorldSource, Tag("world")] | Annotated[FileSource, Tag("file")], Discriminator(_source_kind)
+]
+
+
+class Mixture(Section):
+    """A training set: rows per language in stated fractions; draws are nested, so a smaller one is part of a larger one."""
+
+    per_language: int = Field(ge=1, description="rows per language, all parts together")
+    parts: dict[Name, Fraction] = Field(description="source -> fraction of the final mixture; the fractions sum to one")
+    languages: list[Name] | None = Field(None, description="default: the experiment's")
+    seed: int = Field(0, description="of the order in which rows are drawn")
+
+
+class Suite(Section):
+    """Held-out prompts that every model answers."""
+
+    source: Name = Field(description="key of `sources`")
+    split: Split = Field("test", description="which rows of the source")
+    per_language: int | None = Field(None, ge=1, description="prompts per language; default: all")
+    languages: list[Name] | None = Field(None, description="default: the experiment's")
+    metric: Metric = Field(description="harm: each answer is classified; preference: compared with the baseline's")
+
+
+# Work
+
+
+class Lora(Section):
+    """Low-rank adaptation (arXiv 2106.09685); merged into full weights when training ends."""
+
+    r: int = Field(ge=1, description="rank")
+    alpha: float = Field(gt=0, description="scale: the update is multiplied by alpha / r")
+    dropout: float = Field(0.0, ge=0, lt=1)
+    targets: list[str] | Literal["all-linear"] = Field("all-linear", description="names of the adapted modules")
+
+
+class Training(Section):
+    """Settings of TRL's SFTTrainer or DPOTrainer."""
+
+    method: Literal["sft", "dpo"]
+    epochs: float = Field(1.0, gt=0)
+    batch_size: int = Field(ge=1, description="examples per device and optimizer step")
+    accumulation: int = Field(1, ge=1, description="forward passes that share an optimizer step")
+    learning_rate: float = Field(ge=0)
+    scheduler: str = Field("cosine", description="a name of transformers' SchedulerType")
+    warmup_steps: int = Field(0, ge=0)
+    max_grad_norm: float = Field(1.0, gt=0)
+    weight_decay: float = Field(0.0, ge=0)
+    optimizer: str = Field("adamw_torch", description="a name of transformers' OptimizerNames")
+    max_length: int = Field(ge=1, description="tokens of prompt and completion together")
+    precision: Literal["float32", "bfloat16"] = "float32"
+    gradient_checkpointing: bool = False
+    packing: bool = Field(False, description="several examples per row (sft)")
+    length_grouping: bool = Field(False, description="batches of similar length")
+    save_steps: int = Field(100, ge=1, description="optimizer steps between checkpoints, from which a killed job resumes")
+    logging_steps: int = Field(10, ge=1)
+    threads: int = Field(1, ge=1, description="CPU threads: part of the recipe, since another number gives other bits")
+    beta: float = Field(0.1, gt=0, description="strength of the reference model (dpo)")
+    loss_type: str = Field("sigmoid", description="of TRL's DPOTrainer (dpo)")
+    lora: Lora | None = None
+    trust_remote_code: bool = False
+
+
+class Gradient(Section):
+    """A parameter that changes over the depth of the model: interpolated between the values of `layers`."""
+
+    layers: list[float] = Field(min_length=1)
+    embeddings: float = Field(description="outside the layers a plain gradient would give its first value")
+    final_norm: float
+
+
+Parameter = float | Gradient
+PerParent = Parameter | list[Parameter]
+
+
+class MergeMethod(Section):
+    """What a method needs besides its parameters stands in `merge_methods.METHODS`."""
+
+    method: str
+
+
+class Linear(MergeMethod):
+    """Weighted average of the parents (arXiv 2203.05482)."""
+
+    method: Literal["linear"]
+    weights: PerParent = Field(description="one for all parents, or one for each")
+    normalize: bool = Field(True, description="divide by the sum of the weights")
+    dtype: Literal["float32", "bfloat16", "float16"] = "bfloat16"
+
+
+class Slerp(MergeMethod):
+    """Spherical interpolation of two parents."""
+
+    method: Literal["slerp"]
+    t: Parameter = Field(description="0 is the first parent, 1 the second")
+    dtype: Literal["float32", "bfloat16", "float16"] = "bfloat16"
+
+
+class Ties(MergeMethod):
+    """Trim, elect sign, merge (arXiv 2306.01708)."""
+
+    method: Literal["ties"]
+    base: Name | None = Field(None, description="the model from which task vectors are measured")
+    weights: PerParent
+    density: PerParent = Field(description="share of each task vector that is kept")
+    normalize: bool = True
+    rescale: bool = False
+    lambda_: float = Field(1.0, alias="lambda", description="scale of the merged task vector")
+    int8_mask: bool = False
+    dtype: Literal["float32", "bfloat16", "float16"] = "bfloat16"
+
+
+class DareTies(MergeMethod):
+    """Random drop and rescale, then elect sign and merge (arXiv 2311.03099)."""
+
+    method: Literal["dare_ties"]
+    base: Name | None = Field(None, description="the model from which task vectors are measured")
+    weights: PerParent
+    density: PerParent = Field(description="share of each task vector that is kept")
+    seed: int = Field(description="of the random drop")
+    normalize: bool = False
+    rescale: bool = True
+    lambda_: float = Field(1.0, alias="lambda", description="scale of the merged task vector")
+    int8_mask: bool = False
+    dtype: Literal["float32", "bfloat16", "float16"] = "bfloat16"
+
+
+Merging = Annotated[Linear | Slerp | Ties | DareTies, Field(discriminator="method")]
+
+
+class Generation(Section):
+    """How every model answers every suite."""
+
+    engine: Literal["auto", "transformers", "vllm"] = Field("auto", description="auto: vllm where it is installed with a GPU")
+    max_new_tokens: int = Field(ge=1)
+    batch_size: int = Field(64, ge=1, description="prompts per forward pass (transformers)")
+    temperature: float = Field(0.0, ge=0, description="0 is greedy decoding")
+    top_p: float = Field(1.0, gt=0, le=1)
+    seed: int = Field(0, description="of sampling")
+    precision: Literal["float32", "bfloat16"] = "bfloat16"
+    threads: int = Field(1, ge=1, description="CPU threads")
+    tensor_parallel: int = Field(1, ge=1, description="GPUs per model (vllm)")
+    max_model_len: int = Field(ge=1, description="tokens of prompt and answer together")
+
+
+class Judge(Section):
+    """A judge by its litellm model name; its secrets come from the environment only."""
+
+    model: str = Field(description="litellm model name; mixmerge/rules is the miniature's rule-based judge")
+    harm: Name = Field("harm-v1", description="prompt file in workflow_scripts/judge_prompts, for harm")
+    preference: Name = Field("preference-v1", description="prompt file, for preference")
+    temperature: float | None = Field(0.0, ge=0, description="null: the provider's")
+    max_tokens: int = Field(256, ge=1)
+    seed: int | None = None
+    api_base: str | None = Field(None, description="of an OpenAI-compatible server")
+    concurrency: int = Field(16, ge=1, description="requests in flight")
+    rpm: float | None = Field(None, gt=0, description="requests per minute that the provider allows")
+    tpm: float | None = Field(None, gt=0, description="tokens per minute that the provider allows")
+    timeout: float = Field(120.0, gt=0, description="seconds per request")
+    retries: int = Field(5, ge=0, description="of a transient failure")
+
+
+# The table of models
+
+
+class Load(Section):
+    """A model that exists: a local folder or a hub id."""
+
+    load: str = Field(description="path of a folder, or a hub id")
+    revision: str | None = Field(None, description="commit of the hub's repository; required for a hub id")
+    trust_remote_code: bool = False
+    evaluate: bool = True
+
+
+class Init(Section):
+    """A model with random weights, and a tokenizer made from the words of a mixture."""
+
+    init: Name = Field(description="key of `architectures`")
+    tokenizer: Name = Field(description="key of `mixtures`: its words are the vocabulary")
+    seed: int = 0
+    evaluate: bool = False
+
+
+class Train(Section):
+    """A training of a parent on a mixture, or on some of its languages, parts or rows."""
+
+    train: Name = Field(description="key of `training`")
+    parent: Name
+    mixture: Name
+    languages: list[Name] | None = Field(None, description="only the mixture's rows in these languages")
+    parts: list[Name] | None = Field(None, description="only these parts of the mixture")
+    per_language: int | None = Field(None, ge=1, description="only so many rows per language, the fractions kept")
+    reseed: int = Field(0, ge=0, description="another draw of all the training's random numbers")
+    evaluate: bool = True
+
+
+class Merge(Section):
+    """A merge of parents."""
+
+    merge: Name = Field(description="key of `merging`")
+    parents: list[str] = Field(min_length=1, description="names, or patterns such as sft-mono-*")
+    evaluate: bool = True
+
+
+KINDS: dict[str, type[Section]] = {"load": Load, "init": Init, "train": Train, "merge": Merge}
+Grid = dict[str, list[Any]] | list[dict[str, Any]]
+
+
+class ModelRow(Section):
+    """A row of the table as written: one of load, init, train, merge, with what it may have; `experiment` expands it."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    for_: Grid | None = Field(None, alias="for", description="grid: {key: [values]} for all combinations, or a list of rows")
+    with_: dict[str, Any] = Field({}, alias="with", description="overrides of the named settings of training or merging")
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> "ModelRow":
+        kinds = [kind for kind in KINDS if kind in (self.model_extra or {})]
+        if len(kinds) != 1:
+            raise ValueError(f"needs exactly one of {', '.join(KINDS)}; has {', '.join(kinds) or 'none'}")
+        return self
+
+
+class Contrast(Section):
+    """A mix against a merge: the question, with what both sides had the same of."""
+
+    mix: Name
+    merge: Name
+    matched: Literal["rows", "examples", "none"] = Field(
+        description="rows: the parents' sets together are the mix; examples: as many examples seen; none: said in every table"
+    )
+
+
+# What comes out
+
+
+Rows = dict[str, str | dict[str, str]]
+
+
+class TableItem(Section):
+    """A table of the paper, or one's own; `tables` describes its parts."""
+
+    kind: Literal["cells", "contrasts"] = "cells"
+    caption: str
+    rows: Rows = Field({}, description="label -> model, or label -> {column group: model}")
+    contrasts: list[Name] | None = Field(None, description="default: all that are declared (contrasts)")
+    metrics: list[str] = Field(["harm", "win"], min_length=1, description="keys of statistics.METRICS")
+    by: Literal["pooled", "language"] = "pooled"
+    languages: list[Name] | None = Field(None, description="default: the experiment's")
+    reference: str | None = Field(None, description="label of the row that others are compared with")
+    judge: Name | None = Field(None, description="default: the first of `judges`")
+
+
+class FigureItem(Section):
+    """A figure of the paper, or one's own; `figures` describes its parts."""
+
+    kind: Literal["bars", "languages", "sweep", "curves"]
+    caption: str
+    rows: Rows = Field(description="label -> model, or label -> {group: model}")
+    metrics: list[str] = Field(["harm", "win"], min_length=1, description="keys of statistics.METRICS; curves: what trainers log")
+    languages: list[Name] | None = Field(None, description="default: the experiment's")
+    reference: str | None = Field(None, description="label of the row that others are compared with")
+    x: dict[str, float] = Field({}, description="label -> position on the x axis (sweep)")
+    xlabel: str = Field("", description="of the x axis (sweep)")
+    colors: dict[str, str] = Field({}, description="label -> colour")
+    judge: Name | None = Field(None, description="default: the first of `judges`")
+
+
+class Bootstrap(Section):
+    """The resampling behind every interval."""
+
+    resamples: int = Field(2000, ge=100)
+    seed: int = 0
+
+
+class Config(Section):
+    """An experiment."""
+
+    experiment: Name = Field(description="its folder in results/")
+    seeds: list[int] = Field(min_length=1, description="each is a whole chain: base, trainings, merges")
+    languages: list[Name] = Field(min_length=1)
+    sources: dict[Name, Source]
+    mixtures: dict[Name, Mixture]
+    suites: dict[Name, Suite]
+    architectures: dict[Name, dict[str, Any]] = Field({}, description="fields of transformers' CohereConfig")
+    training: dict[Name, Training] = {}
+    merging: dict[Name, Merging] = {}
+    models: dict[str, ModelRow]
+    baseline: Name = Field(description="the model that all are compared with")
+    keep_merges: bool = Field(True, description="false: weights of merges that are nobody's parent go once they have answered")
+    contrasts: dict[Name, Contrast] = {}
+    generation: Generation
+    judges: dict[Name, Judge]
+    bootstrap: Bootstrap = Bootstrap()
+    tables: dict[Name, TableItem] = {}
+    figures: dict[Name, FigureItem] = {}
+    reproduces: str | None = Field(None, description="a file of published/ whose values stand beside ours")
+
+
+if __name__ == "__main__":
+    print(json.dumps(Config.model_json_schema(), indent=1, ensure_ascii=False))

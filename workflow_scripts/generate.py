@@ -1,0 +1,80 @@
+"""Stage: the answers of one model to all suites, with one start of the engine; answers are found again row by row."""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from workflow_scripts import cli, hashing, manifest, records, seals, store
+from workflow_scripts.segments import Segments
+
+COMMIT_EVERY = 200  # rows that a power cut may cost
+
+
+def main(arguments: list[str]) -> None:
+    """Command line of the stage."""
+    parser = argparse.ArgumentParser(prog="generate", description=__doc__)
+    parser.add_argument("--recipe", type=json.loads, required=True)
+    parser.add_argument("--model", type=Path, required=True)
+    parser.add_argument("--suites", type=Path, nargs="+", required=True)
+    parser.add_argument("--store", type=Path, required=True)
+    parser.add_argument("--output", type=Path, required=True, help="folder, a file per suite")
+    given = parser.parse_args(arguments)
+    described = manifest.read(given.model)
+    suites = dict(zip(given.recipe["names"]["suites"], given.suites, strict=True))
+    rows = {suite: records.read(path, records.ROWS).to_pylist() for suite, path in suites.items()}
+    prompts = list(dict.fromkeys(row["prompt"] for suite in rows.values() for row in suite))
+    answers = answer(given.recipe["work"], given.model, described["model"], prompts, given.store)
+    lineage = {
+        "recipe": given.recipe,
+        "model": described["model"],
+        "manifest": hashing.of_file(given.model / "manifest.json"),
+        "trainings": described["trainings"],
+    }
+    for suite, path in suites.items():
+        table = pa.Table.from_pylist([_row(suite, row, answers[row["prompt"]]) for row in rows[suite]])
+        output = given.output / f"{suite}.parquet"
+        records.write(output, table, records.GENERATIONS, {**lineage, "suite": records.lineage(path)["rows"]})
+        seals.seal(Path("results"), [output])
+
+
+def answer(work: dict[str, Any], folder: Path, model: str, prompts: list[str], store_folder: Path) -> dict[str, Any]:
+    """The completion of each prompt: found in the store, or generated and kept there as it comes."""
+    from workflow_scripts import engines
+
+    engine = engines.resolve(work["engine"])
+    settings = {**work, "engine": engine, "versions": engines.versions(engine)}
+    keys = {prompt: hashing.of_json(prompt) for prompt in prompts}
+    with Segments(store_folder / "completions" / store.key(settings, model=model)) as kept:
+        found = kept.find(keys.values())
+        owed = [prompt for prompt in prompts if keys[prompt] not in found]
+        if owed:
+            manifest.check(folder)
+            generated = cli.heavy("engines").start(settings, folder).generate(owed)
+            for count, (prompt, completion) in enumerate(zip(owed, generated, strict=True)):
+                row = {"key": keys[prompt], "prompt": prompt, **completion._asdict()}
+                kept.append(row)
+                found[keys[prompt]] = row
+                if count % COMMIT_EVERY == 0:
+                    kept.commit()
+    return {prompt: found[key] for prompt, key in keys.items()}
+
+
+def _row(suite: str, row: dict[str, Any], answered: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "prompt_id": row["id"],
+        "source_prompt_id": row["source_prompt_id"],
+        "language": row["language"],
+        "suite": suite,
+        "prompt": row["prompt"],
+        "completion": answered["text"],
+        "finish_reason": answered["finish_reason"],
+        "prompt_tokens": answered["prompt_tokens"],
+        "completion_tokens": answered["completion_tokens"],
+    }
+
+
+if __name__ == "__main__":
+    cli.run_this()

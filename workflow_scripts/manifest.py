@@ -1,0 +1,101 @@
+"""The manifest of a model: what it is, by content, and how it came about, by hashes; `docs/schemas.md` describes it.
+
+{"schema": 1, "model": <content>, "files": {name: sha256}, "recipe": {...}, "store": <key>,
+ "parents": {name: {"model": <content>, "manifest": <sha256>}}, "data": <content or null>,
+ "trainings": {<key>: {"rows", "examples", "tokens", "steps"}} of the model and all its ancestors, "facts": {...}}
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from workflow_scripts import hashing, seals, store
+from workflow_scripts.errors import UserError
+
+SCHEMA_VERSION = 1
+CURVE = "curve.parquet"  # in a training's entry: no part of the model
+
+
+def publish(
+    store_folder: Path,
+    key: str,
+    entry: dict[str, Any],
+    folder: Path,
+    recipe: dict[str, Any],
+    parents: dict[str, Path] | None = None,
+    data: str | None = None,
+) -> None:
+    """Put a model's files from the store into its folder, with recipe.json and, last, manifest.json.
+
+    Args:
+        store_folder: the store that has the entry.
+        key: of the entry.
+        entry: what the store says of it; a fact `cost` is that of a training.
+        folder: the model's place in results/.
+        recipe: of the model, with its names.
+        parents: the folders of the models it was made from, by name.
+        data: content of the rows it was trained on.
+    """
+    described = {name: read(path) for name, path in (parents or {}).items()}
+    trainings: dict[str, Any] = {}
+    for parent in described.values():
+        trainings |= parent["trainings"]
+    facts = dict(entry["facts"])
+    if cost := facts.pop("cost", None):
+        trainings[key] = cost
+    files = {name: sha256 for name, sha256 in entry["files"].items() if name != CURVE}
+    manifest = {
+        "schema": SCHEMA_VERSION,
+        "model": hashing.of_json(files),
+        "files": files,
+        "recipe": recipe,
+        "store": key,
+        "parents": {
+            name: {"model": parent["model"], "manifest": hashing.of_file((parents or {})[name] / "manifest.json")}
+            for name, parent in described.items()
+        },
+        "data": data,
+        "trainings": trainings,
+        "facts": facts,
+    }
+    store.link(store_folder, key, list(files), folder)
+    for name, content in (("recipe.json", recipe), ("manifest.json", manifest)):
+        store.write_text(folder / name, json.dumps(content, indent=1, ensure_ascii=False, sort_keys=True) + "\n")
+    seals.seal(Path("results"), [folder / name for name in [*files, "recipe.json", "manifest.json"]])
+
+
+def read(folder: Path) -> dict[str, Any]:
+    """The manifest of a model.
+
+    Raises:
+        UserError: there is none, or it is of another schema.
+    """
+    path = folder / "manifest.json"
+    try:
+        manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; run snakemake to make it") from None
+    except ValueError:
+        raise UserError(f"{path}: is not JSON; `make discard FILE={path}` lets the next run make it again") from None
+    if manifest.get("schema") != SCHEMA_VERSION:
+        raise UserError(
+            f"{path}: schema {manifest.get('schema')}, but this mixmerge reads {SCHEMA_VERSION}; "
+            "move results/ away, or use the mixmerge that wrote it"
+        )
+    return manifest
+
+
+def check(folder: Path) -> dict[str, Any]:
+    """Read a manifest and compare every file of the model with it, before a stage builds on it.
+
+    Raises:
+        UserError: a file is missing or is not what it was.
+    """
+    manifest = read(folder)
+    for name, sha256 in manifest["files"].items():
+        path = folder / name
+        if not path.exists():
+            raise UserError(f"{path}: no such file; run snakemake to make it")
+        if hashing.of_file(path) != sha256:
+            raise UserError(f"{path}: is not what its manifest says (truncated or edited); `make discard FILE={path}`")
+    return manifest

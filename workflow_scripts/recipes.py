@@ -1,0 +1,209 @@
+"""The recipe of every artifact: the one string that Snakemake compares, and what decides its content.
+
+A recipe is the canonical JSON of
+  stage  the command that makes the artifact
+  work   exactly what its content depends on besides its inputs: settings, seeds, the code of the work function, versions
+  names  which inputs, in order: Snakemake must see them change, the store's keys must not
+  code   the rest of the stage's code: an edit there runs the stage again, which finds its work in the store
+"""
+
+import importlib.metadata
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from workflow_scripts import fingerprint, hashing, judging, matching, published
+from workflow_scripts.config import Config, Init, Load, Merge, Train, Training
+from workflow_scripts.experiment import PUBLISHED, Experiment, Model
+
+# stage -> the function whose result is the work, and the packages whose versions that result depends on
+WORK: dict[str, tuple[str, str, tuple[str, ...]]] = {
+    "source": ("source", "rows", ()),
+    "mixture": ("mixture", "draw", ()),
+    "suite": ("suite", "choose", ()),
+    "initialise": ("training", "initialise", ("torch", "transformers", "tokenizers")),
+    "load": ("load", "fetch", ()),
+    "train": ("training", "train", ("torch", "transformers", "trl", "accelerate", "peft")),
+    "merge": ("merging", "merge", ("torch", "mergekit")),
+    "generate": ("engines", "start", ()),  # the engine adds its own versions to the store's key
+    "judge": ("judging", "judge", ()),
+    "table": ("tables", "render", ()),
+    "figure": ("figures", "draw", ("matplotlib",)),
+}
+ACCESS = {"api_base", "concurrency", "rpm", "tpm", "timeout", "retries"}  # how a judge is reached: not what it says
+RESUMING = {"save_steps"}  # how a training is kept safe: not what it learns
+
+
+class Recipes:
+    """The recipes of one experiment."""
+
+    def __init__(self, experiment: Experiment) -> None:
+        self.experiment, self.config = experiment, experiment.config
+
+    def source(self, name: str) -> str:
+        """Rows of a source."""
+        source = self.config.sources[name].model_dump()
+        languages = source.pop("languages", None) or self.config.languages
+        return _recipe("source", {**source, "languages": languages, "name": name}, {})
+
+    def mixture(self, name: str) -> str:
+        """Rows of a training set."""
+        mixture = self.config.mixtures[name].model_dump()
+        parts = [[part, fraction] for part, fraction in mixture.pop("parts").items()]
+        languages = mixture.pop("languages") or self.config.languages
+        return _recipe("mixture", {**mixture, "parts": parts, "languages": languages}, {"sources": [p for p, _ in parts]})
+
+    def suite(self, name: str) -> str:
+        """Prompts of a suite."""
+        suite = self.config.suites[name].model_dump(exclude={"metric"})
+        languages = suite.pop("languages") or self.config.languages
+        return _recipe("suite", {**suite, "languages": languages}, {"source": suite["source"]})
+
+    def model(self, name: str, seed: int) -> str:
+        """A model, however it is made."""
+        model = self.experiment.models[name]
+        match model.row:
+            case Load():
+                return _recipe("load", model.row.model_dump(exclude={"evaluate"}), {"model": name})
+            case Init():
+                work = {
+                    "architecture": self.config.architectures[model.row.init],
+                    "seed": 1000 * seed + model.row.seed,
+                }
+                return _recipe("initialise", work, {"model": name, "mixture": model.row.tokenizer})
+            case Train():
+                return _recipe("train", self._train(model, seed), {"model": name, "parent": model.row.parent, "mixture": model.row.mixture})
+            case Merge():
+                names = {"model": name, "parents": list(model.parents), "base": model.base}
+                return _recipe("merge", _merge(model, seed), names)
+
+    def generation(self, model: str) -> str:
+        """The answers of a model to all suites."""
+        return _recipe("generate", self.config.generation.model_dump(), {"model": model, "suites": list(self.config.suites)})
+
+    def judgment(self, judge: str, model: str, suite: str) -> str:
+        """The scores of a model's answers to a suite."""
+        metric = self.config.suites[suite].metric
+        settings = self.config.judges[judge].model_dump(exclude=ACCESS | {"harm", "preference"})
+        prompt = judging.template(getattr(self.config.judges[judge], metric))
+        baseline = self.config.baseline if metric == "preference" else None
+        names = {"model": model, "judge": judge, "suite": suite, "baseline": baseline}
+        return _recipe("judge", {**settings, "metric": metric, "prompt": prompt}, names)
+
+    def judged_suites(self, model: str) -> list[str]:
+        """All suites; the baseline is not compared with itself."""
+        return [s for s, suite in self.config.suites.items() if model != self.config.baseline or suite.metric == "harm"]
+
+    def table(self, name: str) -> str:
+        """A table."""
+        return _recipe("table", self._item("tables", name), {})
+
+    def figure(self, name: str) -> str:
+        """A figure."""
+        return _recipe("figure", self._item("figures", name), {})
+
+    def item_models(self, section: str, name: str) -> list[str]:
+        """The models whose scores a table or figure is made from, the baseline first; or those whose learning it shows."""
+        item = _items(self.config, section)[name]
+        cells = [m for pair in self._pairs(item) for m in pair] + _cells(item)
+        baseline = [] if getattr(item, "kind", "") == "curves" else [self.config.baseline]
+        return list(dict.fromkeys([*baseline, *cells]))
+
+    def judge_of(self, section: str, name: str) -> str:
+        """The judge of a table or figure."""
+        return _items(self.config, section)[name].judge or next(iter(self.config.judges))
+
+    def how(self) -> str:
+        """What changes how work is done and never what it gives: handed to commands beside the recipe, compared by nobody."""
+        judges = {name: judge.model_dump(include=ACCESS) for name, judge in self.config.judges.items()}
+        training = {
+            name: model.settings.model_dump(include=RESUMING)
+            for name, model in self.experiment.models.items()
+            if isinstance(model.settings, Training)
+        }
+        return hashing.canonical({"judges": judges, "training": training})
+
+    def _train(self, model: Model, seed: int) -> dict[str, Any]:
+        assert isinstance(model.row, Train) and isinstance(model.settings, Training)
+        select = model.row.model_dump(include={"languages", "parts", "per_language"})
+        fractions = self.config.mixtures[model.row.mixture].parts
+        counts = matching.allocate(model.row.per_language, fractions) if model.row.per_language else None
+        settings = model.settings.model_dump(exclude=RESUMING)
+        return {**settings, "select": {**select, "per_language": counts}, "seed": 1000 * seed + model.row.reseed}
+
+    def _item(self, section: str, name: str) -> dict[str, Any]:
+        """What a table or figure needs beside the scores: resampling, what each model learned, contrasts, published values."""
+        config, item = self.config, _items(self.config, section)[name]
+        learned = {model: self.experiment.learned(model) for model in self.item_models(section, name)}
+        return {
+            "item": name,
+            "spec": item.model_dump(),
+            "bootstrap": config.bootstrap.model_dump(),
+            "baseline": config.baseline,
+            "languages": config.languages,
+            "learned": {m: {"rows": v.rows, "examples": v.examples, "steps": v.steps} for m, v in learned.items()},
+            "matched": [[a, b, matching.matched_on(learned[a], learned[b])] for a, b in self._pairs(item)],
+            "contrasts": {n: c.model_dump() for n, c in config.contrasts.items() if {c.mix, c.merge} <= set(learned)},
+            "published": _published(config.reproduces, name),
+        }
+
+    def _pairs(self, item: Any) -> list[tuple[str, str]]:
+        """(model, reference) for every comparison that an item prints."""
+        if getattr(item, "kind", "") == "contrasts":
+            chosen = item.contrasts if item.contrasts is not None else list(self.config.contrasts)
+            return [(self.config.contrasts[name].merge, self.config.contrasts[name].mix) for name in chosen]
+        if item.reference is None:
+            return []
+        reference = item.rows[item.reference]
+        pairs = []
+        for cell in item.rows.values():
+            if isinstance(cell, str):
+                pairs += [(cell, reference)] if isinstance(reference, str) else []
+            elif isinstance(reference, dict):
+                pairs += [(model, reference[group]) for group, model in cell.items() if group in reference]
+            else:
+                pairs += [(model, reference) for model in cell.values()]
+        return pairs
+
+
+def _merge(model: Model, seed: int) -> dict[str, Any]:
+    """A merge as the method sees it: every parameter stated, one value per parent."""
+    assert model.settings is not None
+    settings = model.settings.model_dump(by_alias=True, exclude={"base"})
+    for key, name in (("weights", "weights"), ("density", "densities")):
+        if key in settings:
+            value = settings.pop(key)
+            settings[name] = value if isinstance(value, list) else [value] * len(model.parents)
+    if "seed" in settings:
+        settings["seed"] += 1000 * seed
+    return settings
+
+
+def _cells(item: Any) -> list[str]:
+    return [m for cell in item.rows.values() for m in ([cell] if isinstance(cell, str) else cell.values())]
+
+
+def _items(config: Config, section: str) -> dict[str, Any]:
+    return dict(getattr(config, section))
+
+
+def _recipe(stage: str, work: dict[str, Any], names: dict[str, Any]) -> str:
+    module, function, packages = WORK[stage]
+    done_by = fingerprint.of(module, function)
+    around = {part: sha for part, sha in fingerprint.of(stage).items() if part not in done_by}
+    work = {**work, "code": done_by, "versions": {package: _version(package) for package in packages}}
+    return hashing.canonical({"stage": stage, "work": work, "names": names, "code": around})
+
+
+@cache
+def _version(package: str) -> str:
+    return importlib.metadata.version(package).split("+")[0]
+
+
+def _published(name: str | None, item: str) -> dict[str, Any] | None:
+    """What a paper printed in one item; another item's values are no part of its recipe."""
+    if name is None:
+        return None
+    known = published.read(PUBLISHED / f"{name}.yaml")
+    values = [value for value in known.values if value.item == item]
+    return known.model_copy(update={"values": tuple(values), "facts": ()}).model_dump(mode="json")

@@ -1,0 +1,121 @@
+"""Finished work, found again by content.
+
+results/.store/models/<key>/   a finished directory and entry.json (hash of each file, facts of its making)
+results/.store/work/<key>/     the state of unfinished work, from which a killed job goes on
+results/.store/completions/    rows by model and engine   } append-only, see `segments`
+results/.store/judgments/      rows by request            }
+
+A key is the hash of what decides the content: the work part of a recipe and the content of its inputs, never a name.
+The store is a cache: delete it and only time is lost.
+"""
+
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from workflow_scripts import hashing
+from workflow_scripts.errors import UserError
+
+Make = Callable[[Path, Path], dict[str, Any]]  # (work, output) -> facts
+
+
+def key(work: dict[str, Any], **inputs: Any) -> str:
+    """The key of what a recipe makes from inputs, which are given by content; their order counts."""
+    return hashing.of_json({"work": work, "inputs": inputs})
+
+
+def find(store: Path, key: str) -> dict[str, Any] | None:
+    """The entry of finished work, checked against its hashes; None where there is none.
+
+    Raises:
+        UserError: a file of the entry is not what it was.
+    """
+    folder = store / "models" / key
+    if not (folder / "entry.json").exists():
+        return None
+    entry: dict[str, Any] = json.loads((folder / "entry.json").read_text())
+    for name, sha256 in entry["files"].items():
+        if not (folder / name).exists() or hashing.of_file(folder / name) != sha256:
+            raise UserError(
+                f"{folder / name}: is damaged (its sha256 is not the one recorded); "
+                f"`make discard FILE={folder}` lets the next run make it again"
+            )
+    return entry
+
+
+def get_or_make(store: Path, key: str, make: Make) -> dict[str, Any]:
+    """The entry of a key: found, or made once, however many jobs ask for it at the same time.
+
+    `make` fills a fresh `output` folder and may keep state in `work`, which survives a kill; the output becomes an
+    entry by one rename.
+    """
+    if entry := find(store, key):
+        return entry
+    work = store / "work" / key
+    with _claimed(work):
+        if entry := find(store, key):
+            return entry
+        output = work / "output"
+        shutil.rmtree(output, ignore_errors=True)
+        output.mkdir(parents=True)
+        (work / "state").mkdir(exist_ok=True)
+        facts = make(work / "state", output)
+        files = {p.relative_to(output).as_posix(): p for p in sorted(output.rglob("*")) if p.is_file()}
+        entry = {"files": {name: hashing.of_file(path) for name, path in files.items()}, "facts": facts}
+        write_text(output / "entry.json", json.dumps(entry, indent=1, sort_keys=True))
+        for path in files.values():
+            _sync(path)
+        (store / "models").mkdir(exist_ok=True)
+        output.rename(store / "models" / key)
+        _sync(store / "models")
+        shutil.rmtree(work)
+    return entry
+
+
+def link(store: Path, key: str, names: list[str], folder: Path) -> None:
+    """Put files of an entry into a folder: hard links where the file system allows, else copies; each whole or not at all."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        partial = folder / f".{name}.{os.getpid()}"
+        partial.unlink(missing_ok=True)
+        try:
+            os.link(store / "models" / key / name, partial)
+        except OSError:
+            shutil.copyfile(store / "models" / key / name, partial)
+        partial.replace(folder / name)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a small file whole or not at all."""
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a small file whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    partial.write_bytes(content)
+    _sync(partial)
+    partial.replace(path)
+
+
+@contextmanager
+def _claimed(work: Path) -> Iterator[None]:
+    """Two jobs that owe the same work: the second waits, then finds it done."""
+    work.parent.mkdir(parents=True, exist_ok=True)
+    with open(f"{work}.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,51 @@
+"""What a table or figure draws on, put together from its recipe and the files of scores; nothing else is read."""
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from workflow_scripts import records
+from workflow_scripts.published import Published
+from workflow_scripts.statistics import Panel
+from workflow_scripts.tables import Study
+
+
+def assemble(work: dict[str, Any], scores: list[Path]) -> Study:
+    """The study of one item.
+
+    Args:
+        work: of the item's recipe.
+        scores: results/<experiment>/seed<k>/scores/<judge>/<model>/<suite>.parquet, of one judge; none for learning curves.
+
+    Raises:
+        UserError: a file is missing, damaged or of other columns.
+    """
+    parts: dict[tuple[str, int], list[pa.Table]] = {}
+    trainings: dict[str, dict[str, Any]] = {}
+    for path in scores:
+        seed, model = int(path.parts[-5].removeprefix("seed")), path.parts[-2]
+        parts.setdefault((model, seed), []).append(records.read(path, records.SCORES))
+        trainings.setdefault(model, records.lineage(path)["trainings"])
+    tables = {key: pa.concat_tables(found) for key, found in parts.items()}
+    before = set(trainings.get(work["baseline"], {}))
+    learned = {
+        model: {**known, "tokens": sum(cost["tokens"] for key, cost in trainings.get(model, {}).items() if key not in before)}
+        for model, known in work["learned"].items()
+    }
+    bootstrap = work["bootstrap"]
+    return Study(
+        panel=Panel(tables, work["baseline"], draws=bootstrap["resamples"], seed=bootstrap["seed"]),
+        languages=work["languages"],
+        judge=_judge(tables),
+        training=learned,
+        matched={(one, other): (on or [None])[0] for one, other, on in work["matched"]},
+        contrasts=work["contrasts"],
+        published=Published.model_validate(work["published"]) if work["published"] else None,
+    )
+
+
+def _judge(tables: dict[tuple[str, int], pa.Table]) -> str:
+    names = {name for table in tables.values() for name in table["judge"].unique().to_pylist()}
+    snapshots = {name for table in tables.values() for name in table["judge_model"].unique().to_pylist() if name}
+    return f"{', '.join(sorted(names))} ({', '.join(sorted(snapshots)) or 'no snapshot named'})"

@@ -1,0 +1,32 @@
+"""Stage: a table, from scores alone, as CSV, Markdown and LaTeX."""
+
+import argparse
+import json
+from pathlib import Path
+
+from workflow_scripts import hashing, seals, store, study, tables
+
+
+def main(arguments: list[str]) -> None:
+    """Command line of the stage."""
+    parser = argparse.ArgumentParser(prog="table", description=__doc__)
+    parser.add_argument("--recipe", type=json.loads, required=True)
+    parser.add_argument("--scores", type=Path, nargs="+", required=True)
+    parser.add_argument("--output", type=Path, required=True, help="path without its ending")
+    given = parser.parse_args(arguments)
+    work, recipe = given.recipe["work"], hashing.of_json(given.recipe)
+    made = tables.render(work["item"], work["spec"], study.assemble(work, given.scores))
+    forms = {
+        ".csv": made.csv,
+        ".md": f"{made.markdown}\n<!-- recipe {recipe} -->\n",
+        ".tex": f"{made.latex}\n% recipe {recipe}\n",
+    }
+    for ending, text in forms.items():
+        store.write_text(given.output.with_name(given.output.name + ending), text)
+    seals.seal(Path("results"), [given.output.with_name(given.output.name + ending) for ending in forms])
+
+
+if __name__ == "__main__":
+    from workflow_scripts import cli
+
+    cli.run_this()

@@ -1,0 +1,48 @@
+"""Stage: a training (SFT or DPO) of a parent on the rows of a mixture that its recipe selects."""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from workflow_scripts import cli, hashing, manifest, mixture, records, seals, store
+from workflow_scripts.errors import UserError
+
+
+def main(arguments: list[str]) -> None:
+    """Command line of the stage."""
+    parser = argparse.ArgumentParser(prog="train", description=__doc__)
+    parser.add_argument("--recipe", type=json.loads, required=True)
+    parser.add_argument("--how", type=json.loads, required=True)
+    parser.add_argument("--parent", type=Path, required=True)
+    parser.add_argument("--mixture", type=Path, required=True)
+    parser.add_argument("--store", type=Path, required=True)
+    parser.add_argument("--output", type=Path, required=True)
+    parser.add_argument("--curve", type=Path, required=True)
+    given = parser.parse_args(arguments)
+    work, names = given.recipe["work"], given.recipe["names"]
+
+    parent = manifest.check(given.parent)
+    rows = mixture.select(records.read(given.mixture, records.MIXTURE), **work["select"])
+    if not len(rows):
+        raise UserError(f"models.{names['model']}: no row of mixture '{names['mixture']}' is selected; mend the row")
+    learned = ["prompt", "completion", "rejected"] if work["method"] == "dpo" else ["prompt", "completion"]
+    data = hashing.of_table(rows.select(learned))
+    settings = {name: value for name, value in work.items() if name != "select"}  # the rows stand for it
+
+    def make(state: Path, output: Path) -> dict[str, Any]:
+        recipe = settings | given.how["training"][names["model"]]
+        result: dict[str, Any] = cli.heavy("training").train(recipe, given.parent, rows, state, output)
+        records.write(output / manifest.CURVE, result.pop("curve"), records.CURVE, {})
+        return result
+
+    key = store.key(settings, parent=parent["model"], data=data)
+    entry = store.get_or_make(given.store, key, make)
+    curve = records.read(given.store / "models" / key / manifest.CURVE, records.CURVE)
+    records.write(given.curve, curve, records.CURVE, {"recipe": given.recipe, "store": key})
+    manifest.publish(given.store, key, entry, given.output, given.recipe, {names["parent"]: given.parent}, data)
+    seals.seal(Path("results"), [given.curve])
+
+
+if __name__ == "__main__":
+    cli.run_this()

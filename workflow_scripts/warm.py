@@ -1,0 +1,211 @@
+"""A process that has imported torch, transformers, trl and mergekit once, and forks for each job.
+
+Importing them takes 7 to 11 s, longer than a job of the miniature.  The first job that needs them starts the server; later
+ones hand over their arguments, folder, environment and standard streams, and get the exit status back.  A job dies with
+the command that asked for it, and with the server.  The server goes when it has been idle, and never sees an edit: its
+address carries the state of the sources and of the environment that libraries read on import.
+
+It is an accelerator outside the workflow: with MIXMERGE_WARM=0 everything works and gives the same bits.  It is never used
+with CUDA (which does not survive a fork), on a cluster's node, or off Linux.
+"""
+
+import array
+import ctypes
+import fcntl
+import hashlib
+import importlib
+import json
+import os
+import selectors
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+IDLE_SECONDS = 45.0
+START_SECONDS = 120.0
+PRELOADED = ("training", "engines", "merging", "rule_judge", "figures")
+READ_ON_IMPORT = ("HF_", "TRANSFORMERS_", "TORCH", "LITELLM_", "OMP_", "MKL_", "OPENBLAS_", "MPL", "PYTHON", "CUDA_")
+SHARED = ("SLURM_JOB_ID", "KUBERNETES_SERVICE_HOST", "PBS_JOBID", "LSB_JOBID")
+
+_is_server = False
+
+
+class Wanted(Exception):
+    """Raised where work begins that a warm process should do."""
+
+
+def allowed() -> bool:
+    """Whether jobs on this machine may share a process."""
+    return (
+        os.environ.get("MIXMERGE_WARM", "1") != "0"
+        and sys.platform == "linux"
+        and not os.path.exists("/dev/nvidiactl")
+        and not any(name in os.environ for name in SHARED)
+    )
+
+
+def inside() -> bool:
+    """Whether this is a job of the server."""
+    return _is_server
+
+
+def ask(stage: str, arguments: list[str], start: bool = False) -> int | None:
+    """Have the server run a stage; its exit status, or None where there is no server and none is to be started."""
+    address = _address()
+    connection = _connect(address)
+    if connection is None and start:
+        connection = _start(address)
+    if connection is None:
+        return None
+    with connection:
+        order = json.dumps({"stage": stage, "arguments": arguments, "folder": os.getcwd(), "environment": dict(os.environ)})
+        streams = array.array("i", [0, 1, 2])
+        body = order.encode()
+        connection.sendmsg([len(body).to_bytes(8, "big")], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, streams)])
+        connection.sendall(body)
+        answer = connection.recv(1)
+    return answer[0] if answer else 1
+
+
+def _address() -> Path:
+    """A socket in a folder that only this user can enter, named after all that the server has taken in."""
+    package = Path(__file__).parent
+    state = [sys.executable, str(package)]
+    state += [f"{f.name} {(s := f.stat()).st_mtime_ns} {s.st_size}" for f in sorted(package.glob("*.py"))]
+    state += [f"{k}={v}" for k, v in sorted(os.environ.items()) if k.startswith(READ_ON_IMPORT)]
+    folder = Path(tempfile.gettempdir()) / f"mixmerge-{os.getuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    if folder.stat().st_uid != os.getuid() or folder.stat().st_mode & 0o077:
+        raise PermissionError(f"{folder}: belongs to or is open to somebody else; remove it")
+    return folder / hashlib.sha256("\n".join(state).encode()).hexdigest()[:16]
+
+
+def _connect(address: Path) -> socket.socket | None:
+    connection = socket.socket(socket.AF_UNIX)
+    try:
+        connection.connect(str(address))
+    except OSError:
+        connection.close()
+        return None
+    return connection
+
+
+def _start(address: Path) -> socket.socket | None:
+    """Start the server, unless another job just did, and wait until it listens."""
+    with open(f"{address}.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if connection := _connect(address):
+            return connection
+        log = open(f"{address}.log", "w")  # noqa: SIM115: handed to the server
+        subprocess.Popen(
+            [sys.executable, "-m", "workflow_scripts.warm", str(address)],
+            cwd=Path(__file__).parent.parent,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline:
+            if connection := _connect(address):
+                return connection
+            time.sleep(0.05)
+    return None
+
+
+# The server
+
+
+def serve(address: Path) -> None:
+    """Import what jobs need, then fork for each until idle."""
+    os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"  # read on import; see `llm`
+    for module in PRELOADED:
+        importlib.import_module(f"workflow_scripts.{module}")
+    address.unlink(missing_ok=True)
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(str(address))
+    listener.listen(64)
+    selector = selectors.DefaultSelector()
+    selector.register(listener, selectors.EVENT_READ)
+    jobs: dict[int, socket.socket] = {}
+    last_busy = time.monotonic()
+    while jobs or time.monotonic() - last_busy < IDLE_SECONDS:
+        for key, _ in selector.select(0.02 if jobs else 1.0):
+            if key.fileobj is listener:
+                connection, _ = listener.accept()
+                jobs[_fork(connection, [listener, *jobs.values()])] = connection
+                selector.register(connection, selectors.EVENT_READ)
+            else:  # nobody writes twice: the client is gone, and its job goes with it
+                for pid in [pid for pid, client in jobs.items() if client is key.fileobj]:
+                    os.kill(pid, signal.SIGKILL)
+                selector.unregister(key.fileobj)
+        for pid in [pid for pid in jobs if _ended(pid, jobs, selector)]:
+            jobs.pop(pid).close()
+            last_busy = time.monotonic()
+    address.unlink(missing_ok=True)
+
+
+def _ended(pid: int, jobs: dict[int, socket.socket], selector: selectors.BaseSelector) -> bool:
+    ended, status = os.waitpid(pid, os.WNOHANG)
+    if not ended:
+        return False
+    connection = jobs[pid]
+    if connection in {key.fileobj for key in selector.get_map().values()}:
+        selector.unregister(connection)
+    try:
+        connection.send(bytes([os.waitstatus_to_exitcode(status) & 0xFF]))
+    except OSError:
+        pass  # the client is gone
+    return True
+
+
+def _fork(connection: socket.socket, others: list[socket.socket]) -> int:
+    """Fork a job: the parent gets its process id at once, the child never returns."""
+    server = os.getpid()
+    if pid := os.fork():
+        return pid
+    status = 1
+    try:
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: die with the server
+        if os.getppid() != server:
+            os._exit(1)
+        for other in others:
+            other.close()
+        order = _receive(connection)
+        os.chdir(order["folder"])
+        os.environ.clear()
+        os.environ.update(order["environment"])
+        global _is_server
+        _is_server = True
+        cli = importlib.import_module("workflow_scripts.cli")
+        with cli.running():
+            status = cli.execute(order["stage"], order["arguments"])
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+
+
+def _receive(connection: socket.socket) -> dict[str, Any]:
+    size, control, _, _ = connection.recvmsg(8, socket.CMSG_LEN(12))
+    streams = array.array("i")
+    streams.frombytes(control[0][2])
+    for target, stream in enumerate(streams):
+        os.dup2(stream, target)
+        os.close(stream)
+    body = b""
+    while len(body) < int.from_bytes(size, "big"):
+        body += connection.recv(1 << 16)
+    order: dict[str, Any] = json.loads(body)
+    return order
+
+
+if __name__ == "__main__":
+    importlib.import_module("workflow_scripts.warm").serve(Path(sys.argv[1]))  # the module that jobs import, not __main__
