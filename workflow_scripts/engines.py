@@ -121,10 +121,12 @@ class _Encoder:
         self.ends = sorted({self.tokenizer.eos_token_id, *(ends if isinstance(ends, list) else [ends])} - {None})
 
     def encode(self, prompts: list[str]) -> list[list[int]]:
+        if not prompts:
+            return []
         turns = [[{"role": "user", "content": prompt}] for prompt in prompts]
         texts = self.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
-        tokens = list(self.tokenizer(texts, add_special_tokens=False)["input_ids"]) if prompts else []
-        longest = max(map(len, tokens), default=0)
+        tokens = list(self.tokenizer(texts, add_special_tokens=False)["input_ids"])
+        longest = max(map(len, tokens))
         if longest > self.room:
             raise UserError(
                 f"max_model_len: a prompt has {longest} tokens, more than the {self.room} that max_new_tokens leaves;"

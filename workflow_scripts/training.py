@@ -5,6 +5,7 @@ with other numbers in it: the same tensor names, data type, configuration and to
 bits, in a cold process, a forked one, or one that was killed and resumed.  Steps are counted in a hook on optimizer.
 """
 
+import gc
 import json
 import math
 import shutil
@@ -19,6 +20,7 @@ import huggingface_hub.constants
 import pyarrow as pa
 import torch
 import transformers
+from huggingface_hub.errors import StrictDataclassError
 from safetensors.torch import save_file
 from tokenizers import Tokenizer, models, pre_tokenizers
 from tqdm import tqdm  # type: ignore[import-untyped]
@@ -171,10 +173,12 @@ def initialise(recipe: Recipe, rows: pa.Table, output: Path) -> None:
         chat_template=TEMPLATE,
     )
     ids = {"bos_token_id": vocabulary[BOS], "eos_token_id": vocabulary[END], "pad_token_id": vocabulary[PAD]}
+    if unknown := sorted(recipe["architecture"].keys() - CohereConfig.__dataclass_fields__.keys()):
+        raise UserError(f"architecture: no field is called {unknown[0]}; see transformers' CohereConfig for its fields")
     torch.manual_seed(recipe["seed"])
     try:
         model = CohereForCausalLM(CohereConfig(**recipe["architecture"], vocab_size=len(vocabulary), **ids)).float()
-    except (TypeError, ValueError, RuntimeError) as error:
+    except (TypeError, ValueError, RuntimeError, StrictDataclassError) as error:
         raise UserError(f"architecture: {_line(error)}; see transformers' CohereConfig for its fields") from None
     model.generation_config = GenerationConfig(**ids)
     output.mkdir(parents=True, exist_ok=True)
@@ -202,6 +206,7 @@ def train(recipe: Recipe, parent: Path, rows: pa.Table, work: Path, output: Path
     method = METHODS[recipe["method"]]
     quieten()
     _refuse_data_parallel()
+    gc.freeze()  # accelerate collects garbage before it trains: half a second among the objects that imports made
     torch.set_num_threads(recipe["threads"])
     layout = model_files.layout(parent)
     examples, truncated = _examples(recipe, method, parent, rows)
@@ -300,7 +305,7 @@ def _trainer(recipe: Recipe, method: Method, parent: Path, examples: datasets.Da
     elif method.reference:
         # Stated, or TRL reloads it from wherever the model says it came from.  With LoRA: the model without adapters.
         extra["ref_model"] = _load(recipe, parent, dtype)
-    arguments = method.arguments(
+    settings = dict(
         output_dir=str(work),
         seed=recipe["seed"],
         data_seed=recipe["seed"],
@@ -314,6 +319,7 @@ def _trainer(recipe: Recipe, method: Method, parent: Path, examples: datasets.Da
         max_grad_norm=recipe["max_grad_norm"],
         weight_decay=recipe["weight_decay"],
         optim=recipe["optimizer"],
+        use_cpu=not torch.cuda.is_available(),
         bf16=bfloat16,
         gradient_checkpointing=recipe["gradient_checkpointing"],
         gradient_checkpointing_kwargs={"use_reentrant": False} if recipe["gradient_checkpointing"] else None,
@@ -333,6 +339,10 @@ def _trainer(recipe: Recipe, method: Method, parent: Path, examples: datasets.Da
         report_to="none",
         **method.settings(recipe),
     )
+    try:
+        arguments = method.arguments(**settings)
+    except ValueError as error:
+        raise UserError(f"training: {_line(error)}; correct this setting") from None
     tokenizer = AutoTokenizer.from_pretrained(
         parent, local_files_only=True, trust_remote_code=recipe["trust_remote_code"]
     )
