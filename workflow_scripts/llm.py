@@ -172,7 +172,7 @@ class Client:
 
             litellm.telemetry = False
             litellm.suppress_debug_info = True
-            for name in ("LiteLLM", "httpx", "openai", "asyncio"):
+            for name in ("LiteLLM", "httpx", "openai"):
                 logging.getLogger(name).setLevel(logging.CRITICAL)
             self._litellm = litellm
         if self._provider:
@@ -227,8 +227,9 @@ class Client:
                     came["outcome"] = "filtered"
                     break
                 delay = self._delay(error, attempts)
-                refusal = self._permanent(request, error, last=delay is None or attempts > self.settings["retries"])
-                if refusal or delay is None or attempts > self.settings["retries"] or self._stopped:
+                last = attempts > self.settings["retries"] or self._stopped
+                refusal = self._permanent(request, error, last)
+                if refusal or last or delay is None:
                     break
                 await asyncio.sleep(delay)
                 await self._wait(request)

@@ -128,7 +128,7 @@ class Segments:
         if damage not in self.damaged:
             self.damaged.append(damage)
             log.warning(
-                "%s: the %d bytes at byte %d are no whole row; they are ignored",
+                "%s: the %d bytes at byte %d are no whole row (cut off, or still being written); they are ignored",
                 damage.path,
                 damage.size,
                 damage.offset,
