@@ -6,6 +6,7 @@ assert len(server.requests) == 4
 """
 
 import json
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -69,6 +70,16 @@ ERRORS: dict[str, tuple[int, dict[str, str], dict[str, Any]]] = {
 }
 
 
+class Quiet(ThreadingHTTPServer):
+    """Takes clients that hang up for granted."""
+
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
+
+
 class OpenAIServer:
     """Serves while it is entered.
 
@@ -108,8 +119,7 @@ class OpenAIServer:
             def log_message(self, *_: Any) -> None:
                 pass
 
-        self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.http.daemon_threads = True
+        self.http = Quiet(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self.http.server_port}/v1"
 
     def __enter__(self) -> Self:

@@ -189,6 +189,7 @@ class Client:
 
         async def work() -> None:
             for request in waiting:
+                await self._wait(request)
                 if self._stopped:
                     return
                 try:
@@ -207,7 +208,6 @@ class Client:
     async def _answer(self, request: Request) -> Answer:
         """Send one request, as often as it takes, between its two rows in the ledger."""
         asked = {"key": request.key, "label": request.label, "model": request.model}
-        await self._wait(request)
         self._record({**asked, "state": "sent", "time": _now()})
         started = time.perf_counter()
         came: dict[str, Any] = {"outcome": "error"}
@@ -282,9 +282,11 @@ class Client:
 
     async def _wait(self, request: Request) -> None:
         """Wait for the turn that the limits, or the server, give."""
-        delay = max(self._requests.reserve(1), self._tokens.reserve(_tokens(request)), self._resume - time.monotonic())
-        if delay > 0:
+        delay = max(self._requests.reserve(1), self._tokens.reserve(_tokens(request)))
+        delay = max(delay, self._resume - time.monotonic())
+        while delay > 0:
             await asyncio.sleep(delay)
+            delay = self._resume - time.monotonic()  # another request may have met a 429 meanwhile
 
     def _record(self, row: dict[str, Any]) -> None:
         self.rows.append(row)
@@ -303,9 +305,10 @@ class Client:
         return bool(named)
 
     def _is_filtered(self, error: Exception) -> bool:
-        return isinstance(error, self._litellm.ContentPolicyViolationError) or (
-            isinstance(error, self._litellm.BadRequestError)
-            and re.search("content.?(policy|filter)", str(error), re.IGNORECASE) is not None
+        litellm = self._litellm
+        return isinstance(error, litellm.ContentPolicyViolationError) or (
+            isinstance(error, litellm.BadRequestError | litellm.PermissionDeniedError)
+            and re.search("content.?(policy|filter)|moderation", str(error), re.IGNORECASE) is not None
         )
 
     def _delay(self, error: Exception, attempts: int) -> float | None:
@@ -340,7 +343,7 @@ class Client:
         if "insufficient_quota" in str(getattr(error, "body", "")) or _status(error) == 402:
             return UserError(f"{where} says that the account of {variable} has no credit left; add some and run again")
         if isinstance(error, litellm.NotFoundError):
-            return UserError(f"{where} has no such model, or not for {variable}; mend the judge's `model`")
+            return UserError(f"{where} has no such model, or not for {variable}; mend `model` or `api_base`")
         if last and names & UNREACHABLE:
             return UserError(f"{where} cannot be reached; check the network, or `api_base`, then run again")
         return None

@@ -212,6 +212,17 @@ def test_a_permanent_failure_is_the_users_to_mend_and_loses_no_answer(tmp_path, 
         assert len(server.requests) == 3 + 7
 
 
+def test_a_request_that_waits_for_its_turn_is_not_sent_after_a_permanent_failure(tmp_path):
+    with (
+        OpenAIServer(["401"]) as server,
+        client(server, tmp_path, concurrency=2, rpm=60) as asked,
+        pytest.raises(UserError),
+    ):
+        asked.answers([ask(n) for n in range(4)])
+    assert len(server.requests) == 1
+    assert in_flight(tmp_path) == 0
+
+
 def test_what_is_in_flight_when_another_request_fails_for_good_is_still_brought_in(tmp_path):
     with OpenAIServer(["401", "ok", "ok"], answer=echo) as server:
         slow = server.serve
