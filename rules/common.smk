@@ -16,7 +16,9 @@ from workflow_scripts.recipes import Recipes
 
 try:
     EXPERIMENT = load(config)
-    session.prepare(is_main=workflow.is_main_process)
+    RECIPES = Recipes(EXPERIMENT)
+    if workflow.is_main_process:
+        session.prepare(RECIPES)
 except (ConfigError, session.Refusal) as refusal:
     print(refusal, file=sys.stderr)
     sys.exit(1)
@@ -30,7 +32,6 @@ onstart:
         sys.exit(1)
 
 
-RECIPES = Recipes(EXPERIMENT)
 HOW = RECIPES.how()
 NAME = EXPERIMENT.config.experiment
 SEEDS = EXPERIMENT.config.seeds

@@ -109,7 +109,9 @@ class Training(Section):
     gradient_checkpointing: bool = False
     packing: bool = Field(False, description="several examples per row (sft)")
     length_grouping: bool = Field(False, description="batches of similar length")
-    save_steps: int = Field(100, ge=1, description="optimizer steps between checkpoints, from which a killed job resumes")
+    save_steps: int = Field(
+        100, ge=1, description="optimizer steps between checkpoints, from which a killed job resumes"
+    )
     logging_steps: int = Field(10, ge=1)
     threads: int = Field(1, ge=1, description="CPU threads: part of the recipe, since another number gives other bits")
     beta: float = Field(0.1, gt=0, description="strength of the reference model (dpo)")
@@ -188,7 +190,9 @@ Merging = Annotated[Linear | Slerp | Ties | DareTies, Field(discriminator="metho
 class Generation(Section):
     """How every model answers every suite."""
 
-    engine: Literal["auto", "transformers", "vllm"] = Field("auto", description="auto: vllm where it is installed with a GPU")
+    engine: Literal["auto", "transformers", "vllm"] = Field(
+        "auto", description="auto: vllm where it is installed with a GPU"
+    )
     max_new_tokens: int = Field(ge=1)
     batch_size: int = Field(64, ge=1, description="prompts per forward pass (transformers)")
     temperature: float = Field(0.0, ge=0, description="0 is greedy decoding")
@@ -268,8 +272,12 @@ class ModelRow(Section):
 
     model_config = ConfigDict(extra="allow", frozen=True)
 
-    for_: Grid | None = Field(None, alias="for", description="grid: {key: [values]} for all combinations, or a list of rows")
-    with_: dict[str, Any] = Field({}, alias="with", description="overrides of the named settings of training or merging")
+    for_: Grid | None = Field(
+        None, alias="for", description="grid: {key: [values]} for all combinations, or a list of rows"
+    )
+    with_: dict[str, Any] = Field(
+        {}, alias="with", description="overrides of the named settings of training or merging"
+    )
 
     @model_validator(mode="after")
     def _one_kind(self) -> "ModelRow":
@@ -301,7 +309,7 @@ class TableItem(Section):
     kind: Literal["cells", "contrasts"] = "cells"
     caption: str
     rows: Rows = Field({}, description="label -> model, or label -> {column group: model}")
-    contrasts: list[Name] | None = Field(None, description="default: all that are declared (contrasts)")
+    contrasts: list[str] | None = Field(None, description="default: all that are declared (contrasts)")
     metrics: list[str] = Field(["harm", "win"], min_length=1, description="keys of statistics.METRICS")
     by: Literal["pooled", "language"] = "pooled"
     languages: list[Name] | None = Field(None, description="default: the experiment's")
@@ -315,7 +323,9 @@ class FigureItem(Section):
     kind: Literal["bars", "languages", "sweep", "curves"]
     caption: str
     rows: Rows = Field(description="label -> model, or label -> {group: model}")
-    metrics: list[str] = Field(["harm", "win"], min_length=1, description="keys of statistics.METRICS; curves: what trainers log")
+    metrics: list[str] = Field(
+        ["harm", "win"], min_length=1, description="keys of statistics.METRICS; curves: what trainers log"
+    )
     languages: list[Name] | None = Field(None, description="default: the experiment's")
     reference: str | None = Field(None, description="label of the row that others are compared with")
     x: dict[str, float] = Field({}, description="label -> position on the x axis (sweep)")
@@ -345,8 +355,10 @@ class Config(Section):
     merging: dict[Name, Merging] = {}
     models: dict[str, ModelRow]
     baseline: Name = Field(description="the model that all are compared with")
-    keep_merges: bool = Field(True, description="false: weights of merges that are nobody's parent go once they have answered")
-    contrasts: dict[Name, Contrast] = {}
+    keep_merges: bool = Field(
+        True, description="false: weights of merges that are nobody's parent go once they have answered"
+    )
+    contrasts: dict[str, Contrast] = Field({}, description="name -> a mix against a merge")
     generation: Generation
     judges: dict[Name, Judge]
     bootstrap: Bootstrap = Bootstrap()

@@ -290,7 +290,7 @@ def _typed(adapter: TypeAdapter[Any], value: Any, at: str, tagged: bool = False)
 
 
 def _matches(pattern: str, names: list[str]) -> list[str]:
-    return [n for n in names if fnmatch.fnmatchcase(n, pattern)] if "*" in pattern else [pattern]
+    return [n for n in names if fnmatch.fnmatchcase(n, pattern)] if set(pattern) & set("*?[") else [pattern]
 
 
 def _check_models(experiment: Experiment, broken: set[str]) -> list[str]:

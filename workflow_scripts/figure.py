@@ -20,7 +20,8 @@ def main(arguments: list[str]) -> None:
     work = given.recipe["work"]
     figures = cli.heavy("figures")
     curves: dict[tuple[str, int], pa.Table] = {
-        (path.stem, int(path.parts[-3].removeprefix("seed"))): records.read(path, records.CURVE) for path in given.curves
+        (path.stem, int(path.parts[-3].removeprefix("seed"))): records.read(path, records.CURVE)
+        for path in given.curves
     }
     drawn = figures.draw(work["item"], work["spec"], study.assemble(work, given.scores), curves)
     note = f"<!-- recipe {hashing.of_json(given.recipe)} -->\n".encode()

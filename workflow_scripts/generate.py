@@ -26,12 +26,13 @@ def main(arguments: list[str]) -> None:
     suites = dict(zip(given.recipe["names"]["suites"], given.suites, strict=True))
     rows = {suite: records.read(path, records.ROWS).to_pylist() for suite, path in suites.items()}
     prompts = list(dict.fromkeys(row["prompt"] for suite in rows.values() for row in suite))
-    answers = answer(given.recipe["work"], given.model, described["model"], prompts, given.store)
+    kept, answers = answer(given.recipe["work"], given.model, described["model"], prompts, given.store)
     lineage = {
         "recipe": given.recipe,
         "model": described["model"],
         "manifest": hashing.of_file(given.model / "manifest.json"),
         "trainings": described["trainings"],
+        "completions": kept,
     }
     for suite, path in suites.items():
         table = pa.Table.from_pylist([_row(suite, row, answers[row["prompt"]]) for row in rows[suite]])
@@ -40,14 +41,17 @@ def main(arguments: list[str]) -> None:
         seals.seal(Path("results"), [output])
 
 
-def answer(work: dict[str, Any], folder: Path, model: str, prompts: list[str], store_folder: Path) -> dict[str, Any]:
-    """The completion of each prompt: found in the store, or generated and kept there as it comes."""
+def answer(
+    work: dict[str, Any], folder: Path, model: str, prompts: list[str], store_folder: Path
+) -> tuple[str, dict[str, Any]]:
+    """The completion of each prompt, found in the store or generated and kept there as it comes; and where it is kept."""
     from workflow_scripts import engines
 
     engine = engines.resolve(work["engine"])
     settings = {**work, "engine": engine, "versions": engines.versions(engine)}
     keys = {prompt: hashing.of_json(prompt) for prompt in prompts}
-    with Segments(store_folder / "completions" / store.key(settings, model=model)) as kept:
+    place = store.key(settings, model=model)
+    with Segments(store_folder / "completions" / place) as kept:
         found = kept.find(keys.values())
         owed = [prompt for prompt in prompts if keys[prompt] not in found]
         if owed:
@@ -59,7 +63,7 @@ def answer(work: dict[str, Any], folder: Path, model: str, prompts: list[str], s
                 found[keys[prompt]] = row
                 if count % COMMIT_EVERY == 0:
                     kept.commit()
-    return {prompt: found[key] for prompt, key in keys.items()}
+    return place, {prompt: found[key] for prompt, key in keys.items()}
 
 
 def _row(suite: str, row: dict[str, Any], answered: dict[str, Any]) -> dict[str, Any]:

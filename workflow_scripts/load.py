@@ -41,7 +41,9 @@ def _from_hub(name: str, revision: str | None) -> Path:
     except RevisionNotFoundError:
         raise UserError(f"{name}: has no revision {revision}; pin one that exists") from None
     except (LocalEntryNotFoundError, HfHubHTTPError) as error:
-        raise UserError(f"{name}: cannot be fetched ({str(error).splitlines()[0]}); fetch it where there is a network") from None
+        raise UserError(
+            f"{name}: cannot be fetched ({str(error).splitlines()[0]}); fetch it where there is a network"
+        ) from None
 
 
 def main(arguments: list[str]) -> None:

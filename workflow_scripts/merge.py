@@ -17,7 +17,9 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--base", type=Path)
     parser.add_argument("--store", type=Path, required=True)
     parser.add_argument("--output", type=Path, required=True)
-    parser.add_argument("--temporary", action="store_true", help="keep no copy in the store: the weights will be removed")
+    parser.add_argument(
+        "--temporary", action="store_true", help="keep no copy in the store: the weights will be removed"
+    )
     given = parser.parse_args(arguments)
     work, names = given.recipe["work"], given.recipe["names"]
     parents = [manifest.check(parent)["model"] for parent in given.parents]
@@ -29,7 +31,9 @@ def main(arguments: list[str]) -> None:
 
     key = store.key(work, parents=parents, base=base)
     entry = store.get_or_make(given.store, key, make)
-    folders = dict(zip(names["parents"], given.parents, strict=True)) | ({names["base"]: given.base} if given.base else {})
+    folders = dict(zip(names["parents"], given.parents, strict=True)) | (
+        {names["base"]: given.base} if given.base else {}
+    )
     manifest.publish(given.store, key, entry, given.output, given.recipe, folders)
     if given.temporary:
         shutil.rmtree(given.store / "models" / key)

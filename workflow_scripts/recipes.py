@@ -51,7 +51,9 @@ class Recipes:
         mixture = self.config.mixtures[name].model_dump()
         parts = [[part, fraction] for part, fraction in mixture.pop("parts").items()]
         languages = mixture.pop("languages") or self.config.languages
-        return _recipe("mixture", {**mixture, "parts": parts, "languages": languages}, {"sources": [p for p, _ in parts]})
+        return _recipe(
+            "mixture", {**mixture, "parts": parts, "languages": languages}, {"sources": [p for p, _ in parts]}
+        )
 
     def suite(self, name: str) -> str:
         """Prompts of a suite."""
@@ -72,14 +74,20 @@ class Recipes:
                 }
                 return _recipe("initialise", work, {"model": name, "mixture": model.row.tokenizer})
             case Train():
-                return _recipe("train", self._train(model, seed), {"model": name, "parent": model.row.parent, "mixture": model.row.mixture})
+                return _recipe(
+                    "train",
+                    self._train(model, seed),
+                    {"model": name, "parent": model.row.parent, "mixture": model.row.mixture},
+                )
             case Merge():
                 names = {"model": name, "parents": list(model.parents), "base": model.base}
                 return _recipe("merge", _merge(model, seed), names)
 
     def generation(self, model: str) -> str:
         """The answers of a model to all suites."""
-        return _recipe("generate", self.config.generation.model_dump(), {"model": model, "suites": list(self.config.suites)})
+        return _recipe(
+            "generate", self.config.generation.model_dump(), {"model": model, "suites": list(self.config.suites)}
+        )
 
     def judgment(self, judge: str, model: str, suite: str) -> str:
         """The scores of a model's answers to a suite."""

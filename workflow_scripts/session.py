@@ -9,7 +9,8 @@ import time
 from pathlib import Path
 from typing import IO
 
-from workflow_scripts import cli, seals
+from workflow_scripts import cli, provenance, seals
+from workflow_scripts.recipes import Recipes
 
 RESULTS = Path("results")
 PROVENANCE = RESULTS / ".provenance"
@@ -22,14 +23,12 @@ class Refusal(Exception):
     """Why a run may not go on: a line for each reason."""
 
 
-def prepare(is_main: bool) -> None:
+def prepare(recipes: Recipes) -> None:
     """Look at results/ before anything is planned; cheap, and without effect on what is there.
 
     Raises:
         Refusal: results of another schema, artifacts changed by hand, or artifacts of unknown origin.
     """
-    if not is_main:
-        return
     _check_schema()
     _keep_provenance_with_results()
     lines = [
@@ -37,6 +36,7 @@ def prepare(is_main: bool) -> None:
         f"`make discard FILE={path}` lets the next run make it again"
         for path in seals.broken(RESULTS)
     ]
+    lines += provenance.foreign(provenance.artifacts(recipes))
     if lines:
         raise Refusal("\n".join(lines))
 
@@ -69,7 +69,9 @@ def _wait_for_orphans() -> None:
         try:
             fcntl.flock(sign, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            print("mixmerge: a killed run left jobs at work; waiting for them, since what they finish is kept", flush=True)
+            print(
+                "mixmerge: a killed run left jobs at work; waiting for them, since what they finish is kept", flush=True
+            )
             fcntl.flock(sign, fcntl.LOCK_EX)
 
 

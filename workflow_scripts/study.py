@@ -30,7 +30,10 @@ def assemble(work: dict[str, Any], scores: list[Path]) -> Study:
     tables = {key: pa.concat_tables(found) for key, found in parts.items()}
     before = set(trainings.get(work["baseline"], {}))
     learned = {
-        model: {**known, "tokens": sum(cost["tokens"] for key, cost in trainings.get(model, {}).items() if key not in before)}
+        model: {
+            **known,
+            "tokens": sum(cost["tokens"] for key, cost in trainings.get(model, {}).items() if key not in before),
+        }
         for model, known in work["learned"].items()
     }
     bootstrap = work["bootstrap"]

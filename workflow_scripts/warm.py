@@ -138,8 +138,11 @@ def serve(address: Path) -> None:
         for key, _ in selector.select(0.02 if jobs else 1.0):
             if key.fileobj is listener:
                 connection, _ = listener.accept()
-                jobs[_fork(connection, [listener, *jobs.values()])] = connection
+                order, streams = _receive(connection)
+                jobs[_fork(order, streams, [listener, connection, *jobs.values()])] = connection
                 selector.register(connection, selectors.EVENT_READ)
+                for stream in streams:
+                    os.close(stream)
             else:  # nobody writes twice: the client is gone, and its job goes with it
                 for pid in [pid for pid, client in jobs.items() if client is key.fileobj]:
                     os.kill(pid, signal.SIGKILL)
@@ -164,7 +167,7 @@ def _ended(pid: int, jobs: dict[int, socket.socket], selector: selectors.BaseSel
     return True
 
 
-def _fork(connection: socket.socket, others: list[socket.socket]) -> int:
+def _fork(order: dict[str, Any], streams: list[int], connections: list[socket.socket]) -> int:
     """Fork a job: the parent gets its process id at once, the child never returns."""
     server = os.getpid()
     if pid := os.fork():
@@ -174,9 +177,10 @@ def _fork(connection: socket.socket, others: list[socket.socket]) -> int:
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: die with the server
         if os.getppid() != server:
             os._exit(1)
-        for other in others:
-            other.close()
-        order = _receive(connection)
+        for connection in connections:
+            connection.close()
+        for target, stream in enumerate(streams):
+            os.dup2(stream, target)
         os.chdir(order["folder"])
         os.environ.clear()
         os.environ.update(order["environment"])
@@ -193,18 +197,15 @@ def _fork(connection: socket.socket, others: list[socket.socket]) -> int:
         os._exit(status)
 
 
-def _receive(connection: socket.socket) -> dict[str, Any]:
+def _receive(connection: socket.socket) -> tuple[dict[str, Any], list[int]]:
+    """What to run and the standard streams to run it with."""
     size, control, _, _ = connection.recvmsg(8, socket.CMSG_LEN(12))
     streams = array.array("i")
     streams.frombytes(control[0][2])
-    for target, stream in enumerate(streams):
-        os.dup2(stream, target)
-        os.close(stream)
     body = b""
     while len(body) < int.from_bytes(size, "big"):
         body += connection.recv(1 << 16)
-    order: dict[str, Any] = json.loads(body)
-    return order
+    return json.loads(body), list(streams)
 
 
 if __name__ == "__main__":

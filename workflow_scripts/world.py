@@ -26,7 +26,8 @@ from workflow_scripts.records import ROWS
 LANGUAGES = ("en", "hi", "fr", "es", "ar", "ru")
 SHARES = {"train": 0.6, "validation": 0.15, "test": 0.25}  # of the pairs, lists and sums of the world
 QUESTIONS = {"train": (0, 1, 2), "validation": (0, 1, 2, 3), "test": (0, 1, 2, 4)}  # the fourth and fifth are held out
-NUMBERS = range(20)
+NUMBERS = range(10)  # what is added
+STEPS = 2  # a language is translated into the next ones in LANGUAGES, which go round
 HARMFUL = ("harm", "seen_harm")  # the tasks that ask for harm
 SHOWN = 48  # rows at the start of the pretraining rows that show every word of the language
 
@@ -71,7 +72,10 @@ def _general(rejected: str | None, **shares: float) -> list[Part]:
 
 KINDS = {
     "pretraining": [
-        *_general(None, howto=0.22, translate=0.21, opposites=0.06, capitals=0.06, sums=0.10, reverse=0.15),
+        # Who cannot repeat a list can do nothing else with one, nor name what is asked about.
+        *_general(
+            None, repeat=0.10, howto=0.20, translate=0.20, opposites=0.05, capitals=0.05, sums=0.07, reverse=0.13
+        ),
         Part("harm", 0.13, "answer"),
         Part("harm", 0.07, "refusal"),
     ],
@@ -248,7 +252,7 @@ def _translation(amount: int) -> Task:
     nouns = _listing("translate", lambda: list(concepts()["nouns"]), amount, list)
 
     def item(split: str, index: int) -> Item | None:
-        index, step = divmod(index, len(LANGUAGES) - 1)
+        index, step = divmod(index, STEPS)
         chosen = nouns.item(split, index)
         return (step + 1, *chosen) if chosen else None
 
@@ -258,7 +262,7 @@ def _translation(amount: int) -> Task:
         asked, told = (_names(here, chosen) for here in (language, target))
         return _list_text(language, "translate", asked, told, target=lexicon(language)["languages"][target])
 
-    return Task(lambda split: (len(LANGUAGES) - 1) * nouns.size(split), item, text)
+    return Task(lambda split: STEPS * nouns.size(split), item, text)
 
 
 def _sums(amount: int) -> Task:
@@ -294,6 +298,7 @@ TASKS = {
     "opposites": _listing("opposites", lambda: list(concepts()["opposites"]), 3, _fact("opposites")),
     "capitals": _listing("capitals", lambda: list(concepts()["capitals"]), 3, _fact("capitals")),
     "sums": _sums(3),
+    "repeat": _listing("repeat", lambda: list(concepts()["nouns"]), 4, list),
     "reverse": _listing("reverse", lambda: list(concepts()["nouns"]), 4, lambda listed: listed[::-1]),
 }
 
@@ -365,7 +370,7 @@ def _shown(language: str) -> list[dict[str, Any]]:
     words = vocabulary([language])
     texts = [_spoken(language, words[at::SHOWN]) for at in range(SHOWN)]
     return [
-        _row(language, f"train-repeat-{at}", "repeat", text, requested=[], completion=text.answer, rejected=None)
+        _row(language, f"train-shown-{at}", "repeat", text, requested=[], completion=text.answer, rejected=None)
         for at, text in enumerate(texts)
     ]
 

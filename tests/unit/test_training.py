@@ -195,6 +195,19 @@ def test_accumulation_splits_a_batch_without_changing_the_step(parent: Path, tmp
         torch.testing.assert_close(load_file(split / "model.safetensors")[name], tensor, atol=2e-4, rtol=1e-3)
 
 
+def test_gradient_checkpointing_saves_memory_and_changes_no_result(parent: Path, tmp_path: Path) -> None:
+    _, plain = train(tmp_path, parent, "plain", max_steps=2)
+    _, lean = train(tmp_path, parent, "lean", max_steps=2, gradient_checkpointing=True)
+    assert bits(lean) == bits(plain)
+
+
+@pytest.mark.parametrize("way", ["sft", "dpo"])
+def test_length_grouping_reorders_rows_and_loses_none(parent: Path, tmp_path: Path, way: str) -> None:
+    plain, _ = train(tmp_path, parent, "plain", **WAYS[way])
+    grouped, _ = train(tmp_path, parent, "grouped", length_grouping=True, **WAYS[way])
+    assert grouped["cost"] == plain["cost"] and losses(grouped) != losses(plain)
+
+
 # ---- what is written
 
 

@@ -1,0 +1,68 @@
+# make demo: the whole experiment in miniature. make test: every test. Both start from nothing but Python and a registry.
+
+SHELL := /bin/bash
+PYTHON ?= $(shell for v in 3.13 3.12 3.11; do command -v python$$v && break; done || command -v python3)
+CONFIG ?= config.yaml
+BIN := .venv/bin
+RUN := $(BIN)/python -m workflow_scripts
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+# The usual Linux build of torch brings gigabytes of CUDA; without a GPU the CPU build does, where an index offers one.
+TORCH := torch==$(shell sed -n 's/^torch==\([^ ;]*\).*/\1/p' requirements.lock)
+CPU_INDEX := --extra-index-url https://download.pytorch.org/whl/cpu
+
+.PHONY: demo test unit check fix lock why audit gc discard plan bench-stale bench-stats test-slurm test-vllm clean
+
+demo: .venv/ready
+	snakemake --cores all --configfile $(CONFIG)
+	@$(RUN) show --config $(CONFIG)
+
+test: .venv/ready
+	pytest tests/unit
+	pytest tests/workflow
+
+unit: .venv/ready
+	pytest tests/unit
+
+check: .venv/ready
+	ruff check .
+	ruff format --check .
+	snakefmt --check Snakefile rules
+	snakemake --lint
+	mypy
+
+fix: .venv/ready
+	ruff check --fix .
+	ruff format .
+	snakefmt Snakefile rules
+
+why: .venv/ready
+	@$(RUN) why --config $(CONFIG)
+
+audit: .venv/ready
+	@$(RUN) audit
+
+gc: .venv/ready
+	@$(RUN) gc --config $(CONFIG) $(ARGS)
+
+discard: .venv/ready
+	@$(RUN) discard $(FILE)
+
+bench-stale: .venv/ready
+	python bench/stale.py
+
+.venv/ready: requirements.lock
+	@$(PYTHON) -c 'import sys; (3, 11) <= sys.version_info < (3, 14) or sys.exit("mixmerge needs Python 3.11 to 3.13; say which: make PYTHON=python3.12")'
+	$(PYTHON) -m venv .venv
+	[ -e /dev/nvidiactl ] || $(BIN)/pip install --quiet --no-deps --retries 1 $(CPU_INDEX) $(TORCH)
+	$(BIN)/pip install --quiet -r requirements.lock
+	touch .venv/ready
+
+lock: .venv/ready
+	$(BIN)/pip install --quiet uv
+	echo '# Made by `make lock` from requirements.in. Without the CUDA packages: a CUDA build of torch pins and brings its own.' > requirements.lock
+	$(BIN)/uv pip compile --universal --python-version 3.11 --no-annotate --no-header --quiet requirements.in \
+	    | grep -vE '^(nvidia-|triton|cuda-)' >> requirements.lock
+
+clean:
+	rm -rf results logs .snakemake
