@@ -1,4 +1,4 @@
-"""Command: delete an artifact, or a damaged entry of the store with all that is linked from it, so that it is made again.
+"""Command: delete an artifact, or a damaged entry of the store with what is linked from it, so that it is made again.
 
 This is the consent without which nothing that was changed by hand is rebuilt.
 """
@@ -18,7 +18,7 @@ MODELS = RESULTS / ".store" / "models"
 def discard(path: Path) -> list[Path]:
     """Delete a file of results/, or an entry of the store; what was deleted.
 
-    A model's file is a link into the store: if it was edited in place, the store's copy is damaged as well and goes with it.
+    A model's file is a link into the store: edited in place, it damaged the store's copy as well, which goes with it.
 
     Raises:
         UserError: there is no such artifact in results/.

@@ -44,7 +44,7 @@ def main(arguments: list[str]) -> None:
 def answer(
     work: dict[str, Any], folder: Path, model: str, prompts: list[str], store_folder: Path
 ) -> tuple[str, dict[str, Any]]:
-    """The completion of each prompt, found in the store or generated and kept there as it comes; and where it is kept."""
+    """Where completions are kept, and that of each prompt: found there, or generated and put there as it comes."""
     from workflow_scripts import engines
 
     engine = engines.resolve(work["engine"])

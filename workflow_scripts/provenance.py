@@ -1,4 +1,4 @@
-"""Where artifacts come from: the recipe that each should have, the one Snakemake remembers, the one the artifact carries.
+"""Where artifacts come from: the recipe that each should have, the one Snakemake remembers, the one it carries.
 
 Snakemake compares recipes only for files that it remembers (results/.provenance).  Results that came without it are
 compared here by what they carry themselves, and never taken silently.
@@ -105,8 +105,8 @@ def foreign(expected: list[Artifact]) -> list[str]:
             recipe = None
         if recipe not in (artifact.recipe, hashing.of_json(artifact.recipe)):
             lines.append(
-                f"{artifact.path}: came without its provenance and was made by another recipe; bring results/.provenance "
-                f"along, or let the next run make it again with `make discard FILE={artifact.path}`"
+                f"{artifact.path}: came without its provenance and was made by another recipe; bring "
+                f"results/.provenance along, or have it made again: `make discard FILE={artifact.path}`"
             )
     if len(lines) > SHOWN:
         lines[SHOWN:] = [f"... and {len(lines) - SHOWN} more files of results/ like these"]

@@ -1,4 +1,4 @@
-"""Command: for each job that would run, which value, row, file or function changed from what to what, and what it costs."""
+"""Command: for each job that would run, which value, row, file or function changed, and what the job costs."""
 
 import argparse
 import json
