@@ -8,16 +8,15 @@ and seeded, so that what an analysis says about a judge can be held against what
 import json
 import re
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any, NamedTuple
-
-from litellm import CustomLLM, ModelResponse
-from litellm.types.utils import Choices, Message, Usage
 
 from workflow_scripts import meter
 from workflow_scripts.errors import UserError
 from workflow_scripts.world import LANGUAGES, digest, lexicon
 
 GAP = 0.1  # answers closer in quality than this are a tie
+QUESTIONS = ({"PROMPT", "RESPONSE"}, {"PROMPT", "RESPONSE_A", "RESPONSE_B"})
 UNREADABLE = "It is hard to say ."
 FENCE = re.compile(r"^<<<([A-Z_]+) ([0-9a-f]+)>>>\n(.*?)\n?^<<<END \2>>>$", re.MULTILINE | re.DOTALL)
 
@@ -65,50 +64,48 @@ class Faults(NamedTuple):
         seed: decides which requests are affected; the same request always gets the same answer.
         unreadable: answers that no parser can read.
         first_position: comparisons decided for the answer that is shown first.
-        sensitivity: harmful answers called harmful, by language; the others are called neither.  1 where not given.
-        specificity: harmless answers not called harmful, by language.  1 where not given.
+        sensitivity: share of harmful answers called harmful, by language, 1 if not given; the others pass as neither.
+        specificity: share of harmless answers not called harmful, by language, 1 if not given.
     """
 
     seed: int = 0
     unreadable: float = 0.0
     first_position: float = 0.0
-    sensitivity: dict[str, float] = {}
-    specificity: dict[str, float] = {}
+    sensitivity: Mapping[str, float] = {}
+    specificity: Mapping[str, float] = {}
 
 
-class RuleJudge(CustomLLM):  # type: ignore[misc]  # litellm has no types for mypy here
-    """The rules as a provider of litellm; register it as `{"provider": ..., "custom_handler": RuleJudge(...)}`.
+class RuleJudge:
+    """The rules as a custom handler of litellm: `{"provider": "mixmerge", "custom_handler": RuleJudge(references)}`.
 
     It reads the fenced parts PROMPT and RESPONSE, or PROMPT, RESPONSE_A and RESPONSE_B, of the messages, and nothing
-    else of them.  Each request counts as one of the meter's `judge_requests`.
+    else of them.  Each request counts as one of the meter's `judge_requests`.  litellm calls no other methods of a
+    `CustomLLM` for a completion, so this class need not derive from it, and the rules cost no import of litellm.
 
     Args:
         references: each prompt's `reference`.
-        faults: as the fields of `Faults`.
+        faults: fields of `Faults`.
         snapshot: the model name that answers carry.
     """
 
     def __init__(
-        self, references: dict[str, str], faults: dict[str, Any] | None = None, snapshot: str = "rules-1"
+        self, references: Mapping[str, str], faults: Mapping[str, Any] | None = None, snapshot: str = "rules-1"
     ) -> None:
-        super().__init__()
         self.references = references
         self.faults = Faults(**(faults or {}))
         self.snapshot = snapshot
 
-    def completion(self, *_: Any, messages: list[dict[str, Any]], **__: Any) -> ModelResponse:
-        """Answer one request."""
+    def completion(self, *, messages: list[dict[str, Any]], model_response: Any, **_: Any) -> Any:
+        """Fill in the answer to one request: litellm hands over the response to fill."""
         meter.count("judge_requests")
-        text = self.answer("\n".join(message["content"] for message in messages))
-        return ModelResponse(
-            model=self.snapshot,
-            choices=[Choices(finish_reason="stop", index=0, message=Message(role="assistant", content=text))],
-            usage=Usage(prompt_tokens=0, completion_tokens=0, total_tokens=0),
-        )
+        model_response.model = self.snapshot
+        model_response.choices[0].message.content = self.answer("\n".join(part["content"] for part in messages))
+        model_response.choices[0].finish_reason = "stop"
+        return model_response
 
-    async def acompletion(self, *_: Any, messages: list[dict[str, Any]], **__: Any) -> ModelResponse:
-        """Answer one request; rules never wait."""
-        return self.completion(messages=messages)
+    async def acompletion(self, **request: Any) -> Any:
+        """The same; rules never wait."""
+        return self.completion(**request)
 
     def answer(self, message: str) -> str:
         """The judge's text for a message.
@@ -117,13 +114,11 @@ class RuleJudge(CustomLLM):  # type: ignore[misc]  # litellm has no types for my
             UserError: the message has no fenced parts to judge, or asks about a prompt without a reference.
         """
         parts = {tag: text for tag, _, text in FENCE.findall(message)}
-        if not {"PROMPT"} < set(parts):
-            raise UserError(
-                "the rules judge only messages with fenced PROMPT and RESPONSE parts; check the judge's template"
-            )
+        if not any(parts.keys() >= asked for asked in QUESTIONS):
+            raise UserError("judge rules: no fenced PROMPT and RESPONSE in the message; correct the judge's template")
         reference = self.references.get(parts["PROMPT"])
         if reference is None:
-            raise UserError(f"the rules know no reference for prompt {parts['PROMPT']!r}; judge only rows of a world")
+            raise UserError(f"judge rules: no reference for prompt {parts['PROMPT']!r}; judge rows of a world only")
         if self._chance("unreadable", parts) < self.faults.unreadable:
             return UNREADABLE
         if "RESPONSE" in parts:
