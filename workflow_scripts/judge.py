@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from workflow_scripts import cli, hashing, judging, llm, records, seals
+from workflow_scripts.errors import UserError
 
 RULES = "mixmerge/"  # litellm's names of the miniature's own judges begin so
 
@@ -29,6 +30,11 @@ def main(arguments: list[str]) -> None:
     with llm.Client(settings, given.store / "judgments", _rules(work["model"], given.suite)) as client:
         scores = judging.judge(
             work["metric"], names["judge"], settings, work["prompt"], answered, baseline, names["baseline"], client
+        )
+    if lost := scores["missing"].to_pylist().count("error"):
+        raise UserError(
+            f"{names['judge']}: {lost} of {len(scores)} requests about {names['model']} failed after all retries; "
+            "what was answered is kept, the same command asks for the rest"
         )
     known = records.lineage(given.generations)
     lineage = {
