@@ -3,11 +3,11 @@
 REQUIRED INPUTS: the config. OUTPUTS: none; only names for the other rule files.
 """
 
+import os
 import re
 import sys
 
 sys.path.insert(0, workflow.basedir)
-shell.prefix(f"export PYTHONPATH={workflow.basedir}${{{{PYTHONPATH:+:$PYTHONPATH}}}}; ")
 
 from workflow_scripts import session
 from workflow_scripts.config import Init, Load, Merge, Train
@@ -32,7 +32,10 @@ onstart:
         sys.exit(1)
 
 
-HOW = RECIPES.how()
+# For the commands, wherever they run: where their package is, and what changes how they work but never what they give.
+os.environ["PYTHONPATH"] = os.pathsep.join([workflow.basedir, *filter(None, [os.environ.get("PYTHONPATH")])])
+os.environ["MIXMERGE_HOW"] = RECIPES.how()
+
 NAME = EXPERIMENT.config.experiment
 SEEDS = EXPERIMENT.config.seeds
 SUITES = list(EXPERIMENT.config.suites)
@@ -62,72 +65,3 @@ wildcard_constraints:
     judge=one_of(JUDGES),
     table=one_of(EXPERIMENT.config.tables),
     figure=one_of(EXPERIMENT.config.figures),
-
-
-def model_recipe(wildcards):
-    return RECIPES.model(wildcards.model, int(wildcards.seed))
-
-
-def manifest_of(name, wildcards):
-    return f"results/{wildcards.experiment}/seed{wildcards.seed}/models/{name}/manifest.json"
-
-
-def weights_of(name, wildcards):
-    """The files that a model's consumer needs; a loaded model may be sharded, so its manifest stands for them."""
-    folder = f"results/{wildcards.experiment}/seed{wildcards.seed}/models/{name}"
-    return [] if isinstance(EXPERIMENT.models[name].row, Load) else [f"{folder}/{file}" for file in WEIGHTS]
-
-
-def suites_of(model):
-    return RECIPES.judged_suites(model)
-
-
-def scores_for(section, item):
-    """The scores that a table or figure is made from."""
-    return [
-        f"results/{NAME}/seed{seed}/scores/{RECIPES.judge_of(section, item)}/{model}/{suite}.parquet"
-        for seed in SEEDS
-        for model in RECIPES.item_models(section, item)
-        for suite in suites_of(model)
-    ]
-
-
-def curves_for(item):
-    """The learning curves that a figure shows."""
-    return [f"results/{NAME}/seed{seed}/curves/{m}.parquet" for seed in SEEDS for m in RECIPES.item_models("figures", item)]
-
-
-def every_data_file():
-    kinds = {"sources": EXPERIMENT.config.sources, "mixtures": EXPERIMENT.config.mixtures, "suites": SUITES}
-    return [f"results/{NAME}/data/{kind}/{name}.parquet" for kind, names in kinds.items() for name in names]
-
-
-def every_model_file():
-    files = []
-    for seed in SEEDS:
-        for name, model in EXPERIMENT.models.items():
-            folder = f"results/{NAME}/seed{seed}/models/{name}"
-            kept = [] if EXPERIMENT.temporary(name) or isinstance(model.row, Load) else WEIGHTS
-            files += [f"{folder}/{file}" for file in ["manifest.json", "recipe.json", *kept]]
-            files += [f"results/{NAME}/seed{seed}/curves/{name}.parquet"] if isinstance(model.row, Train) else []
-    return files
-
-
-def every_answer_and_score():
-    return [
-        f"results/{NAME}/seed{seed}/{kind}/{model}/{suite}.parquet"
-        for seed in SEEDS
-        for model in EXPERIMENT.evaluated
-        for kind in ["generations", *(f"scores/{judge}" for judge in JUDGES)]
-        for suite in (SUITES if kind == "generations" else suites_of(model))
-    ]
-
-
-def every_table():
-    endings = ["csv", "md", "tex"]
-    return [f"results/{NAME}/tables/{name}.{ending}" for name in EXPERIMENT.config.tables for ending in endings]
-
-
-def every_figure():
-    endings = ["svg", "png", "csv"]
-    return [f"results/{NAME}/figures/{name}.{ending}" for name in EXPERIMENT.config.figures for ending in endings]

@@ -4,11 +4,6 @@ REQUIRED INPUTS: the files that the config names, if any. OUTPUTS: data/{sources
 """
 
 
-def file_of(wildcards):
-    path = getattr(EXPERIMENT.config.sources[wildcards.source], "file", None)
-    return [path] if path else []
-
-
 rule source:
     """Bring the rows of a source into one schema."""
     input:
@@ -26,11 +21,6 @@ rule source:
         "python -m workflow_scripts source --recipe {params.recipe:q} {params.file} --output {output.rows} > {log} 2>&1"
 
 
-def sources_of(wildcards):
-    parts = EXPERIMENT.config.mixtures[wildcards.mixture].parts
-    return [f"results/{wildcards.experiment}/data/sources/{part}.parquet" for part in parts]
-
-
 rule mixture:
     """Draw a training set from sources in stated fractions."""
     input:
@@ -46,11 +36,6 @@ rule mixture:
     shell:
         "python -m workflow_scripts mixture --recipe {params.recipe:q} --sources {input.sources}"
         " --output {output.rows} > {log} 2>&1"
-
-
-def source_of_suite(wildcards):
-    source = EXPERIMENT.config.suites[wildcards.suite].source
-    return f"results/{wildcards.experiment}/data/sources/{source}.parquet"
 
 
 rule suite:

@@ -4,10 +4,6 @@ REQUIRED INPUTS: a model, the suites. OUTPUTS: generations/{model}/<suite>.parqu
 """
 
 
-def weights_of_model(wildcards):
-    return weights_of(wildcards.model, wildcards)
-
-
 rule generate:
     """Answer every suite with a model."""
     input:

@@ -4,14 +4,6 @@ REQUIRED INPUTS: generations of the model and, to compare, of the baseline. OUTP
 """
 
 
-def baseline_of(wildcards):
-    """The answers that a suite's are compared with."""
-    if EXPERIMENT.config.suites[wildcards.suite].metric != "preference":
-        return []
-    folder = f"results/{wildcards.experiment}/seed{wildcards.seed}/generations"
-    return f"{folder}/{EXPERIMENT.config.baseline}/{wildcards.suite}.parquet"
-
-
 rule judge:
     """Judge a model's answers to a suite: harm by itself, ability against the baseline."""
     input:
@@ -29,6 +21,6 @@ rule judge:
     params:
         recipe=lambda wildcards: RECIPES.judgment(wildcards.judge, wildcards.model, wildcards.suite),
     shell:
-        "python -m workflow_scripts judge --recipe {params.recipe:q} --how {HOW:q} --suite {input.suite}"
+        "python -m workflow_scripts judge --recipe {params.recipe:q} --suite {input.suite}"
         " --generations {input.generations} --baseline {input.baseline}"
         " --store results/.store --output {output.scores} > {log} 2>&1"

@@ -4,22 +4,6 @@ REQUIRED INPUTS: the parents and, for task vectors, the base. OUTPUTS: models/{m
 """
 
 
-def merge_inputs(wildcards):
-    model = EXPERIMENT.models[wildcards.model]
-    return {
-        "parents": [manifest_of(name, wildcards) for name in model.parents],
-        "base": [manifest_of(model.base, wildcards)] if model.base else [],
-        "weights": [ancient(file) for name in model.needs for file in weights_of(name, wildcards)],
-    }
-
-
-def merge_folders(wildcards, input):
-    """The parents in the order of the recipe, then the base."""
-    parents = " ".join(path.removesuffix("/manifest.json") for path in input.parents)
-    base = " ".join(path.removesuffix("/manifest.json") for path in input.base)
-    return f"--parents {parents}" + f" --base {base}" * bool(base)
-
-
 rule merge:
     """Merge models with mergekit."""
     input:
@@ -28,10 +12,10 @@ rule merge:
         multiext("results/{experiment}/seed{seed}/models/{model}/", *WEIGHTS),
         recipe="results/{experiment}/seed{seed}/models/{model}/recipe.json",
         manifest="results/{experiment}/seed{seed}/models/{model}/manifest.json",
-    wildcard_constraints:
-        model=models_of(Merge, temporary=False),
     log:
         "logs/{experiment}/seed{seed}/merge/{model}.log",
+    wildcard_constraints:
+        model=models_of(Merge, temporary=False),
     conda:
         "../envs/mixmerge.yaml"
     params:

@@ -22,14 +22,6 @@ rule table:
         " --output {params.stem} > {log} 2>&1"
 
 
-def figure_inputs(wildcards):
-    is_learning = EXPERIMENT.config.figures[wildcards.figure].kind == "curves"
-    return {
-        "scores": [] if is_learning else scores_for("figures", wildcards.figure),
-        "curves": curves_for(wildcards.figure) if is_learning else [],
-    }
-
-
 rule figure:
     """Draw a figure."""
     input:

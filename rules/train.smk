@@ -4,12 +4,6 @@ REQUIRED INPUTS: mixtures; for a training its parent. OUTPUTS: models/{model}/, 
 """
 
 
-def mixture_of(wildcards):
-    row = EXPERIMENT.models[wildcards.model].row
-    mixture = row.tokenizer if isinstance(row, Init) else row.mixture
-    return f"results/{wildcards.experiment}/data/mixtures/{mixture}.parquet"
-
-
 rule initialise:
     """Make a model with random weights, and a tokenizer of a mixture's words."""
     input:
@@ -18,10 +12,10 @@ rule initialise:
         multiext("results/{experiment}/seed{seed}/models/{model}/", *WEIGHTS),
         recipe="results/{experiment}/seed{seed}/models/{model}/recipe.json",
         manifest="results/{experiment}/seed{seed}/models/{model}/manifest.json",
-    wildcard_constraints:
-        model=models_of(Init),
     log:
         "logs/{experiment}/seed{seed}/initialise/{model}.log",
+    wildcard_constraints:
+        model=models_of(Init),
     conda:
         "../envs/mixmerge.yaml"
     params:
@@ -37,10 +31,10 @@ rule load:
     output:
         recipe="results/{experiment}/seed{seed}/models/{model}/recipe.json",
         manifest="results/{experiment}/seed{seed}/models/{model}/manifest.json",
-    wildcard_constraints:
-        model=models_of(Load),
     log:
         "logs/{experiment}/seed{seed}/load/{model}.log",
+    wildcard_constraints:
+        model=models_of(Load),
     conda:
         "../envs/mixmerge.yaml"
     params:
@@ -49,14 +43,6 @@ rule load:
     shell:
         "python -m workflow_scripts load --recipe {params.recipe:q}"
         " --store results/.store --output {params.folder} > {log} 2>&1"
-
-
-def parent_of(wildcards):
-    return manifest_of(EXPERIMENT.models[wildcards.model].row.parent, wildcards)
-
-
-def parent_weights_of(wildcards):
-    return weights_of(EXPERIMENT.models[wildcards.model].row.parent, wildcards)
 
 
 rule train:
@@ -70,10 +56,10 @@ rule train:
         recipe="results/{experiment}/seed{seed}/models/{model}/recipe.json",
         manifest="results/{experiment}/seed{seed}/models/{model}/manifest.json",
         curve="results/{experiment}/seed{seed}/curves/{model}.parquet",
-    wildcard_constraints:
-        model=models_of(Train),
     log:
         "logs/{experiment}/seed{seed}/train/{model}.log",
+    wildcard_constraints:
+        model=models_of(Train),
     conda:
         "../envs/mixmerge.yaml"
     threads: lambda wildcards: EXPERIMENT.models[wildcards.model].settings.threads
@@ -82,5 +68,5 @@ rule train:
         folder=subpath(output.manifest, parent=True),
         parent=subpath(input.parent, parent=True),
     shell:
-        "python -m workflow_scripts train --recipe {params.recipe:q} --how {HOW:q} --parent {params.parent}"
+        "python -m workflow_scripts train --recipe {params.recipe:q} --parent {params.parent}"
         " --mixture {input.mixture} --store results/.store --output {params.folder} --curve {output.curve} > {log} 2>&1"

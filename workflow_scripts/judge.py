@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ def main(arguments: list[str]) -> None:
     """Command line of the stage."""
     parser = argparse.ArgumentParser(prog="judge", description=__doc__)
     parser.add_argument("--recipe", type=json.loads, required=True)
-    parser.add_argument("--how", type=json.loads, required=True)
+    parser.add_argument("--how", type=json.loads, default=os.environ.get("MIXMERGE_HOW"), help="see Recipes.how")
     parser.add_argument("--suite", type=Path, required=True)
     parser.add_argument("--generations", type=Path, required=True)
     parser.add_argument("--baseline", type=Path, nargs="?")

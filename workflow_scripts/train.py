@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ def main(arguments: list[str]) -> None:
     """Command line of the stage."""
     parser = argparse.ArgumentParser(prog="train", description=__doc__)
     parser.add_argument("--recipe", type=json.loads, required=True)
-    parser.add_argument("--how", type=json.loads, required=True)
+    parser.add_argument("--how", type=json.loads, default=os.environ.get("MIXMERGE_HOW"), help="see Recipes.how")
     parser.add_argument("--parent", type=Path, required=True)
     parser.add_argument("--mixture", type=Path, required=True)
     parser.add_argument("--store", type=Path, required=True)

@@ -1,0 +1,139 @@
+"""Which files each rule needs, and which files the experiment consists of; all follow from the table of models.
+
+REQUIRED INPUTS: none. OUTPUTS: none; only functions for the other rule files.
+"""
+
+
+def model_recipe(wildcards):
+    return RECIPES.model(wildcards.model, int(wildcards.seed))
+
+
+def manifest_of(name, wildcards):
+    return f"results/{wildcards.experiment}/seed{wildcards.seed}/models/{name}/manifest.json"
+
+
+def weights_of(name, wildcards):
+    """The files that a model's consumer needs; a loaded model may be sharded, so its manifest stands for them."""
+    folder = f"results/{wildcards.experiment}/seed{wildcards.seed}/models/{name}"
+    return [] if isinstance(EXPERIMENT.models[name].row, Load) else [f"{folder}/{file}" for file in WEIGHTS]
+
+
+def suites_of(model):
+    return RECIPES.judged_suites(model)
+
+
+def file_of(wildcards):
+    path = getattr(EXPERIMENT.config.sources[wildcards.source], "file", None)
+    return [path] if path else []
+
+
+def sources_of(wildcards):
+    parts = EXPERIMENT.config.mixtures[wildcards.mixture].parts
+    return [f"results/{wildcards.experiment}/data/sources/{part}.parquet" for part in parts]
+
+
+def source_of_suite(wildcards):
+    source = EXPERIMENT.config.suites[wildcards.suite].source
+    return f"results/{wildcards.experiment}/data/sources/{source}.parquet"
+
+
+def mixture_of(wildcards):
+    row = EXPERIMENT.models[wildcards.model].row
+    mixture = row.tokenizer if isinstance(row, Init) else row.mixture
+    return f"results/{wildcards.experiment}/data/mixtures/{mixture}.parquet"
+
+
+def parent_of(wildcards):
+    return manifest_of(EXPERIMENT.models[wildcards.model].row.parent, wildcards)
+
+
+def parent_weights_of(wildcards):
+    return weights_of(EXPERIMENT.models[wildcards.model].row.parent, wildcards)
+
+
+def merge_inputs(wildcards):
+    model = EXPERIMENT.models[wildcards.model]
+    return {
+        "parents": [manifest_of(name, wildcards) for name in model.parents],
+        "base": [manifest_of(model.base, wildcards)] if model.base else [],
+        "weights": [ancient(file) for name in model.needs for file in weights_of(name, wildcards)],
+    }
+
+
+def merge_folders(wildcards, input):
+    """The parents in the order of the recipe, then the base."""
+    folders = {"--parents": input.parents, "--base": input.base}
+    return [word for flag, files in folders.items() if files for word in (flag, *map(os.path.dirname, files))]
+
+
+def weights_of_model(wildcards):
+    return weights_of(wildcards.model, wildcards)
+
+
+def baseline_of(wildcards):
+    """The answers that a suite's are compared with."""
+    if EXPERIMENT.config.suites[wildcards.suite].metric != "preference":
+        return []
+    folder = f"results/{wildcards.experiment}/seed{wildcards.seed}/generations"
+    return f"{folder}/{EXPERIMENT.config.baseline}/{wildcards.suite}.parquet"
+
+
+def figure_inputs(wildcards):
+    is_learning = EXPERIMENT.config.figures[wildcards.figure].kind == "curves"
+    return {
+        "scores": [] if is_learning else scores_for("figures", wildcards.figure),
+        "curves": curves_for(wildcards.figure) if is_learning else [],
+    }
+
+
+def scores_for(section, item):
+    """The scores that a table or figure is made from."""
+    return [
+        f"results/{NAME}/seed{seed}/scores/{RECIPES.judge_of(section, item)}/{model}/{suite}.parquet"
+        for seed in SEEDS
+        for model in RECIPES.item_models(section, item)
+        for suite in suites_of(model)
+    ]
+
+
+def curves_for(item):
+    """The learning curves that a figure shows."""
+    return [
+        f"results/{NAME}/seed{seed}/curves/{m}.parquet" for seed in SEEDS for m in RECIPES.item_models("figures", item)
+    ]
+
+
+def every_data_file():
+    kinds = {"sources": EXPERIMENT.config.sources, "mixtures": EXPERIMENT.config.mixtures, "suites": SUITES}
+    return [f"results/{NAME}/data/{kind}/{name}.parquet" for kind, names in kinds.items() for name in names]
+
+
+def every_model_file():
+    files = []
+    for seed in SEEDS:
+        for name, model in EXPERIMENT.models.items():
+            folder = f"results/{NAME}/seed{seed}/models/{name}"
+            kept = [] if EXPERIMENT.temporary(name) or isinstance(model.row, Load) else WEIGHTS
+            files += [f"{folder}/{file}" for file in ["manifest.json", "recipe.json", *kept]]
+            files += [f"results/{NAME}/seed{seed}/curves/{name}.parquet"] if isinstance(model.row, Train) else []
+    return files
+
+
+def every_answer_and_score():
+    return [
+        f"results/{NAME}/seed{seed}/{kind}/{model}/{suite}.parquet"
+        for seed in SEEDS
+        for model in EXPERIMENT.evaluated
+        for kind in ["generations", *(f"scores/{judge}" for judge in JUDGES)]
+        for suite in (SUITES if kind == "generations" else suites_of(model))
+    ]
+
+
+def every_table():
+    endings = ["csv", "md", "tex"]
+    return [f"results/{NAME}/tables/{name}.{ending}" for name in EXPERIMENT.config.tables for ending in endings]
+
+
+def every_figure():
+    endings = ["svg", "png", "csv"]
+    return [f"results/{NAME}/figures/{name}.{ending}" for name in EXPERIMENT.config.figures for ending in endings]
