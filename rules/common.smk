@@ -32,9 +32,7 @@ onstart:
         sys.exit(1)
 
 
-# For the commands, wherever they run: where their package is, and what changes how they work but never what they give.
-os.environ["PYTHONPATH"] = os.pathsep.join([workflow.basedir, *filter(None, [os.environ.get("PYTHONPATH")])])
-os.environ["MIXMERGE_HOW"] = RECIPES.how()
+session.equip(RECIPES, workflow.basedir)
 
 NAME = EXPERIMENT.config.experiment
 SEEDS = EXPERIMENT.config.seeds

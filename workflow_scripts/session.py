@@ -41,6 +41,13 @@ def prepare(recipes: Recipes) -> None:
         raise Refusal("\n".join(lines))
 
 
+def equip(recipes: Recipes, package: str) -> None:
+    """Tell the commands, wherever they run, where their package is and how to work (see `Recipes.how`)."""
+    known = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys([package, *filter(None, known)]))
+    os.environ["MIXMERGE_HOW"] = recipes.how()
+
+
 def start() -> None:
     """Take results/ for this run, and wait for jobs that a killed run left behind.
 
