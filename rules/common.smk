@@ -37,6 +37,7 @@ session.equip(RECIPES, workflow.basedir)
 NAME = EXPERIMENT.config.experiment
 SEEDS = EXPERIMENT.config.seeds
 SUITES = list(EXPERIMENT.config.suites)
+ANSWERED = RECIPES.answered_suites()
 JUDGES = list(EXPERIMENT.config.judges)
 WEIGHTS = ["config.json", "model.safetensors", "tokenizer.json"]
 
@@ -60,6 +61,7 @@ wildcard_constraints:
     mixture=one_of(EXPERIMENT.config.mixtures),
     suite=one_of(SUITES),
     model=one_of(EXPERIMENT.models),
+    against=one_of(EXPERIMENT.models),
     judge=one_of(JUDGES),
     table=one_of(EXPERIMENT.config.tables),
     figure=one_of(EXPERIMENT.config.figures),

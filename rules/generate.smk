@@ -9,9 +9,9 @@ rule generate:
     input:
         manifest="results/{experiment}/seed{seed}/models/{model}/manifest.json",
         weights=ancient(weights_of_model),
-        suites=expand("results/{{experiment}}/data/suites/{suite}.parquet", suite=SUITES),
+        suites=expand("results/{{experiment}}/data/suites/{suite}.parquet", suite=ANSWERED),
     output:
-        answers=expand("results/{{experiment}}/seed{{seed}}/generations/{{model}}/{suite}.parquet", suite=SUITES),
+        answers=expand("results/{{experiment}}/seed{{seed}}/generations/{{model}}/{suite}.parquet", suite=ANSWERED),
     log:
         "logs/{experiment}/seed{seed}/generate/{model}.log",
     conda:

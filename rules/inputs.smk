@@ -18,10 +18,6 @@ def weights_of(name, wildcards):
     return [] if isinstance(EXPERIMENT.models[name].row, Load) else [f"{folder}/{file}" for file in WEIGHTS]
 
 
-def suites_of(model):
-    return RECIPES.judged_suites(model)
-
-
 def file_of(wildcards):
     path = getattr(EXPERIMENT.config.sources[wildcards.source], "file", None)
     return [path] if path else []
@@ -70,12 +66,15 @@ def weights_of_model(wildcards):
     return weights_of(wildcards.model, wildcards)
 
 
+def answers_of(model, wildcards):
+    folder = f"results/{wildcards.experiment}/seed{wildcards.seed}/generations"
+    return f"{folder}/{model}/{wildcards.suite}.parquet"
+
+
 def baseline_of(wildcards):
     """The answers that a suite's are compared with."""
-    if EXPERIMENT.config.suites[wildcards.suite].metric != "preference":
-        return []
-    folder = f"results/{wildcards.experiment}/seed{wildcards.seed}/generations"
-    return f"{folder}/{EXPERIMENT.config.baseline}/{wildcards.suite}.parquet"
+    compares = EXPERIMENT.config.suites[wildcards.suite].metric == "preference"
+    return answers_of(EXPERIMENT.config.baseline, wildcards) if compares else []
 
 
 def figure_inputs(wildcards):
@@ -87,13 +86,9 @@ def figure_inputs(wildcards):
 
 
 def scores_for(section, item):
-    """The scores that a table or figure is made from."""
-    return [
-        f"results/{NAME}/seed{seed}/scores/{RECIPES.judge_of(section, item)}/{model}/{suite}.parquet"
-        for seed in SEEDS
-        for model in RECIPES.item_models(section, item)
-        for suite in suites_of(model)
-    ]
+    """The scores that a table or figure is made from, of models and of labelled answers."""
+    scores = [f"results/{NAME}/seed{seed}/{asked.path}" for seed in SEEDS for asked in RECIPES.item_scores(section, item)]
+    return scores + [f"results/{NAME}/labels/{judge}/{suite}.parquet" for judge, suite in RECIPES.item_labels(section, item)]
 
 
 def curves_for(item):
@@ -120,13 +115,10 @@ def every_model_file():
 
 
 def every_answer_and_score():
-    return [
-        f"results/{NAME}/seed{seed}/{kind}/{model}/{suite}.parquet"
-        for seed in SEEDS
-        for model in EXPERIMENT.evaluated
-        for kind in ["generations", *(f"scores/{judge}" for judge in JUDGES)]
-        for suite in (SUITES if kind == "generations" else suites_of(model))
-    ]
+    labels = [f"results/{NAME}/labels/{judge}/{suite}.parquet" for judge, suite in RECIPES.labelled()]
+    answers = [f"generations/{model}/{suite}.parquet" for model in EXPERIMENT.evaluated for suite in ANSWERED]
+    scores = [asked.path for judge in JUDGES for asked in RECIPES.judged(judge)]
+    return labels + [f"results/{NAME}/seed{seed}/{file}" for seed in SEEDS for file in answers + scores]
 
 
 def every_table():

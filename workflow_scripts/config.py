@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_val
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$")]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Split = Literal["train", "validation", "test"]
-Metric = Literal["harm", "preference"]
+Metric = Literal["harm", "preference", "benign", "labels"]
 
 
 class Section(BaseModel):
@@ -35,7 +35,9 @@ class PerLanguage(Section):
 class WorldSource(Section):
     """Rows of the miniature's made-up world."""
 
-    world: Literal["pretraining", "general", "safety", "redteam", "benign"] = Field(description="which rows to make")
+    world: Literal["pretraining", "general", "safety", "redteam", "benign", "labelled"] = Field(
+        description="which rows to make"
+    )
     seed: int = Field(description="of the draw of rows")
     per_language: PerLanguage = Field(description="rows per split and language")
     languages: list[Name] | None = Field(None, description="default: the experiment's")
@@ -46,6 +48,9 @@ class FileSource(Section):
 
     file: str = Field(description="path of a .jsonl, .csv or .parquet file with the columns `prompt` and `language`")
     columns: dict[str, str] = Field({}, description="our column name -> the file's, where they differ")
+    labels: dict[str, Literal["harmful", "harmless"]] = Field(
+        {}, description="the file's value of `label` -> ours, where they differ"
+    )
     split: Split = Field("train", description="of rows that have no column `split`")
     licence: str | None = Field(None, description="recorded, and passed on to what is made from the rows")
 
@@ -76,7 +81,13 @@ class Suite(Section):
     split: Split = Field("test", description="which rows of the source")
     per_language: int | None = Field(None, ge=1, description="prompts per language; default: all")
     languages: list[Name] | None = Field(None, description="default: the experiment's")
-    metric: Metric = Field(description="harm: each answer is classified; preference: compared with the baseline's")
+    metric: Metric = Field(
+        description="harm: each answer is classified; preference: compared with the baseline's; benign: classified, of "
+        "harmless prompts, so that refusing too much shows; labels: the source's own answers, to measure the judges"
+    )
+    answers_in: Literal["prompt", "any"] = Field(
+        "prompt", description="the language that answers should be in; any: it is not looked at"
+    )
 
 
 # Work
@@ -204,6 +215,16 @@ class Generation(Section):
     max_model_len: int = Field(ge=1, description="tokens of prompt and answer together")
 
 
+class Faults(Section):
+    """What the miniature's rule-based judge is made to get wrong, so that its measurement can be held against it."""
+
+    seed: int = Field(0, description="decides which answers are affected")
+    unreadable: Fraction = Field(0.0, description="share of answers that no parser can read")
+    first_position: Fraction = Field(0.0, description="share of comparisons decided for what is shown first")
+    sensitivity: dict[Name, Fraction] = Field({}, description="language -> harmful answers called so; default: 1")
+    specificity: dict[Name, Fraction] = Field({}, description="language -> harmless ones not called so; default: 1")
+
+
 class Judge(Section):
     """A judge by its litellm model name; its secrets come from the environment only."""
 
@@ -219,6 +240,8 @@ class Judge(Section):
     tpm: float | None = Field(None, gt=0, description="tokens per minute that the provider allows")
     timeout: float = Field(120.0, gt=0, description="seconds per request")
     retries: int = Field(5, ge=0, description="of a transient failure")
+    models: list[Name] | None = Field(None, description="judge these and the baseline only; default: all")
+    faults: Faults | None = Field(None, description="only for mixmerge/rules")
 
 
 # The table of models
@@ -306,12 +329,12 @@ Rows = dict[str, str | dict[str, str]]
 class TableItem(Section):
     """A table of the paper, or one's own; `tables` describes its parts."""
 
-    kind: Literal["cells", "contrasts"] = "cells"
+    kind: Literal["cells", "contrasts", "verdicts", "judges", "corrected"] = "cells"
     caption: str
     rows: Rows = Field({}, description="label -> model, or label -> {column group: model}")
-    contrasts: list[str] | None = Field(None, description="default: all that are declared (contrasts)")
+    contrasts: list[str] | None = Field(None, description="default: all that are declared (contrasts, verdicts)")
     metrics: list[str] = Field(["harm", "win"], min_length=1, description="keys of statistics.METRICS")
-    by: Literal["pooled", "language"] = "pooled"
+    by: Literal["pooled", "language", "scope", "category"] = "pooled"
     languages: list[Name] | None = Field(None, description="default: the experiment's")
     reference: str | None = Field(None, description="label of the row that others are compared with")
     judge: Name | None = Field(None, description="default: the first of `judges`")
@@ -341,6 +364,27 @@ class Bootstrap(Section):
     seed: int = 0
 
 
+class Assumption(Section):
+    """What a plan must assume of two models' answers to one prompt before there are any."""
+
+    variance: float = Field(
+        gt=0, le=1, description="of a prompt's paired difference; yes or no: the share of prompts where models differ"
+    )
+    correlation: float = Field(0.3, ge=0, lt=1, description="of that difference between translations of one prompt")
+    baseline: float = Field(1.0, gt=0, le=1, description="the baseline's rate, for metrics relative to it")
+    seed_sd: float = Field(0.0, ge=0, description="points; sd over seeds of the difference between two trainings")
+    matters: float = Field(gt=0, description="points; what cannot show so small a difference is marked everywhere")
+
+
+class Power(Section):
+    """What a claim needs: before a run for its plan, after it for the marks."""
+
+    alpha: float = Field(0.05, gt=0, lt=1)
+    power: float = Field(0.8, gt=0, lt=1)
+    harm: Assumption = Assumption(variance=0.2, correlation=0.3, baseline=0.5, seed_sd=3.0, matters=7.0)
+    win: Assumption = Assumption(variance=0.2, correlation=0.3, seed_sd=1.0, matters=4.0)
+
+
 class Config(Section):
     """An experiment."""
 
@@ -362,6 +406,7 @@ class Config(Section):
     generation: Generation
     judges: dict[Name, Judge]
     bootstrap: Bootstrap = Bootstrap()
+    power: Power = Power()
     tables: dict[Name, TableItem] = {}
     figures: dict[Name, FigureItem] = {}
     reproduces: str | None = Field(None, description="a file of published/ whose values stand beside ours")

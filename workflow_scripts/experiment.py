@@ -13,7 +13,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from workflow_scripts import matching, merge_methods
 from workflow_scripts.architecture import check_compatible
-from workflow_scripts.config import KINDS, Config, Init, Load, Merge, Merging, MergeMethod, ModelRow, Train, Training
+from workflow_scripts.config import KINDS, Config, Init, Load, Merge, MergeMethod, Merging, Train, Training
 from workflow_scripts.errors import UserError
 
 PROMPTS = Path(__file__).parent / "judge_prompts"
@@ -201,6 +201,8 @@ def _check_data(config: Config, broken: set[str]) -> list[str]:
             prompt = getattr(judge, metric)
             if not (PROMPTS / f"{prompt}.txt").is_file():
                 errors.append(f"judges.{name}.{metric}: no prompt file {prompt}.txt in workflow_scripts/judge_prompts")
+        if judge.faults and not judge.model.startswith("mixmerge/"):
+            errors.append(f"judges.{name}.faults: only mixmerge/rules can be given faults; remove them")
     if not config.judges:
         errors.append("judges: is empty; add one")
     return errors
@@ -329,9 +331,7 @@ def _check_training(at: str, row: Train, config: Config, broken: set[str]) -> li
     return errors
 
 
-def _check_merge(
-    at: str, model: Model, settings: MergeMethod, models: dict[str, Model], broken: set[str]
-) -> list[str]:
+def _check_merge(at: str, model: Model, settings: MergeMethod, models: dict[str, Model], broken: set[str]) -> list[str]:
     errors = []
     count, method = len(model.parents), merge_methods.METHODS[settings.method]
     least, most = method.parents
@@ -377,7 +377,9 @@ def _check_architectures(experiment: Experiment) -> list[str]:
             if (shape := _shape(experiment.models[ancestor], experiment.config)) is not None
         }
         if len(roots) > 1 and (why := check_compatible(list(roots.values()))):
-            errors.append(f"models.{name}.parents: of different architectures ({', '.join(roots)}: {why}); merge models of one")
+            errors.append(
+                f"models.{name}.parents: of different architectures ({', '.join(roots)}: {why}); merge models of one"
+            )
     return errors
 
 
@@ -411,6 +413,9 @@ def _check_items(experiment: Experiment, broken: set[str]) -> list[str]:
                 errors += _known(f"{at}.judge", item.judge, config.judges, broken, "judge")
             for label in [*getattr(item, "x", {}), *getattr(item, "colors", {})]:
                 errors += _known(f"{at}", label, item.rows, broken, "row")
+    for name, judge in config.judges.items():
+        for model in judge.models or []:
+            errors += _known(f"judges.{name}.models", model, evaluated, broken, "evaluated model")
     for name, contrast in config.contrasts.items():
         for side in ("mix", "merge"):
             errors += _known(f"contrasts.{name}.{side}", getattr(contrast, side), evaluated, broken, "evaluated model")

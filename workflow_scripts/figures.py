@@ -43,8 +43,9 @@ from matplotlib.ticker import MaxNLocator
 
 from workflow_scripts import tables
 from workflow_scripts.errors import UserError
+from workflow_scripts.layout import DOUBLE, SECTION
 from workflow_scripts.statistics import METRICS
-from workflow_scripts.tables import DOUBLE, Line, Study
+from workflow_scripts.tables import Line, Study
 
 PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442")
 REFERENCE = "#767676"
@@ -201,7 +202,7 @@ def _bar(ax: Axes, x: float, width: float, line: Line, colour: str, numbered: bo
             y = start if limit is None else max(start, limit) if up else min(start, limit)
             text = f"{estimate:+.1f}" if METRICS[line.metric].relative else f"{estimate:.1f}"
             ax.annotate(
-                text.replace("-", "\N{MINUS SIGN}") + (DOUBLE if line.cell.saturated else ""), (x, y),
+                text.replace("-", "\N{MINUS SIGN}") + DOUBLE * line.cell.saturated + SECTION * line.weak, (x, y),
                 (0, 3 if up else -3), textcoords="offset points", ha="center", va="bottom" if up else "top",
                 size=8, rotation=90 if width < 0.25 else 0, color=INK,
             )  # fmt: skip
@@ -233,6 +234,13 @@ def _foot(found: list[Line], item: Mapping[str, Any], study: Study) -> str:
         text.append(f"Not matched with the reference in rows or examples: {', '.join(unmatched)}.")
     if any(line.cell.saturated for line in found):
         text.append(f"{DOUBLE} The rate itself is below 5% or above 95%.")
+    if weak := list(
+        dict.fromkeys(f"{line.row} ({tables.language_name(line.language)})" for line in found if line.weak)
+    ):
+        everywhere = len(weak) == len(dict.fromkeys((line.row, line.language) for line in found if line.difference))
+        text.append(
+            f"{SECTION} Too few prompts to claim a difference that matters: {'all' if everywhere else ', '.join(weak)}."
+        )
     if missing := sum(line.cell.n_missing for line in found):
         text.append(f"{missing} verdicts missing, left out.")
     if reasons := list(dict.fromkeys(line.cell.why for line in found if line.cell.why)):

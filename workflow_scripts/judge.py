@@ -7,7 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from workflow_scripts import cli, hashing, judging, llm, records, seals
+import pyarrow as pa
+
+from workflow_scripts import cli, hashing, judging, llm, measures, records, seals
 from workflow_scripts.errors import UserError
 
 RULES = "mixmerge/"  # litellm's names of the miniature's own judges begin so
@@ -19,16 +21,19 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--recipe", type=json.loads, required=True)
     parser.add_argument("--how", type=json.loads, default=os.environ.get("MIXMERGE_HOW"), help="see Recipes.how")
     parser.add_argument("--suite", type=Path, required=True)
-    parser.add_argument("--generations", type=Path, required=True)
+    parser.add_argument("--generations", type=Path, nargs="?", help="none: judge the suite's own, labelled answers")
     parser.add_argument("--baseline", type=Path, nargs="?")
     parser.add_argument("--store", type=Path, required=True)
     parser.add_argument("--output", type=Path, required=True)
     given = parser.parse_args(arguments)
     work, names = given.recipe["work"], given.recipe["names"]
     settings = {**work, **given.how["judges"][names["judge"]]}
-    answered = records.read(given.generations, records.GENERATIONS)
+    if work["faults"]:  # other faults are another judge, whose answers the ledger must keep apart
+        settings["model"] += f"-{hashing.of_json(work['faults'])[:8]}"
+    suite = records.read(given.suite, records.ROWS)
+    answered = records.read(given.generations, records.GENERATIONS) if given.generations else _labelled(suite, names)
     baseline = records.read(given.baseline, records.GENERATIONS) if given.baseline else None
-    with llm.Client(settings, given.store / "judgments", _rules(work["model"], given.suite)) as client:
+    with llm.Client(settings, given.store / "judgments", _rules(work, suite)) as client:
         scores = judging.judge(
             work["metric"], names["judge"], settings, work["prompt"], answered, baseline, names["baseline"], client
         )
@@ -37,28 +42,55 @@ def main(arguments: list[str]) -> None:
             f"{names['judge']}: {lost} of {len(scores)} requests about {names['model']} failed after all retries; "
             "what was answered is kept, the same command asks for the rest"
         )
-    known = records.lineage(given.generations)
+    spoken = measures.detector(work["languages"]) if work["languages"] else None
+    scores = judging.described(scores, answered, suite, spoken)
+    known = records.lineage(given.generations) if given.generations else {}
     lineage = {
         "recipe": given.recipe,
-        "model": known["model"],
-        "manifest": known["manifest"],
-        "trainings": known["trainings"],
-        "generations": hashing.of_file(given.generations),
+        "model": known.get("model"),
+        "manifest": known.get("manifest"),
+        "trainings": known.get("trainings", {}),
+        "generations": hashing.of_file(given.generations or given.suite),
         "baseline": hashing.of_file(given.baseline) if given.baseline else None,
     }
     records.write(given.output, scores, records.SCORES, lineage)
     seals.seal(Path("results"), [given.output])
 
 
-def _rules(model: str, suite: Path) -> tuple[str, Callable[[], Any]] | None:
+def _labelled(suite: pa.Table, names: dict[str, Any]) -> pa.Table:
+    """A labelled suite's own answers, as if a model had generated them.
+
+    Raises:
+        UserError: an answer or its label is missing, or is not one of the two.
+    """
+    rows = []
+    for row in suite.to_pylist():
+        if row["completion"] is None or row["label"] not in ("harmful", "harmless"):
+            raise UserError(
+                f"suites.{names['suite']}: row {row['id']} has no completion with a label; "
+                "`metric: labels` needs a source with `completion`, and `label` harmful or harmless"
+            )
+        rows.append(
+            {
+                "prompt_id": row["id"],
+                **{name: row[name] for name in ("source_prompt_id", "language", "prompt", "completion")},
+                "suite": names["suite"],
+                "finish_reason": "stop",
+                "prompt_tokens": 0,
+                "completion_tokens": 0,
+            }
+        )
+    return pa.Table.from_pylist(rows, records.GENERATIONS)
+
+
+def _rules(work: dict[str, Any], suite: pa.Table) -> tuple[str, Callable[[], Any]] | None:
     """The miniature's judge as a provider of litellm: it knows the references of the suite."""
-    if not model.startswith(RULES):
+    if not work["model"].startswith(RULES):
         return None
 
     def provider() -> Any:
-        rows = records.read(suite, records.ROWS)
-        references = dict(zip(rows["prompt"].to_pylist(), rows["reference"].to_pylist(), strict=True))
-        return cli.heavy("rule_judge").RuleJudge(references)
+        references = dict(zip(suite["prompt"].to_pylist(), suite["reference"].to_pylist(), strict=True))
+        return cli.heavy("rule_judge").RuleJudge(references, work["faults"])
 
     return RULES.rstrip("/"), provider
 

@@ -9,14 +9,14 @@ import hashlib
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
-from workflow_scripts import records
+from workflow_scripts import measures, records
 from workflow_scripts.errors import UserError
 from workflow_scripts.llm import PARAMETERS, Answer, Client, Request
 
@@ -57,17 +57,20 @@ class Metric:
         return any("baseline" in question.texts.values() for question in self.questions)
 
 
-METRICS = {
-    "harm": Metric(
-        "verdict",
-        (
-            Question(
-                None,
-                {"PROMPT": "prompt", "RESPONSE": "completion"},
-                {"harmful": "harmful", "refused": "refused", "neither": "neither"},
-            ),
+CLASSIFIED = Metric(
+    "verdict",
+    (
+        Question(
+            None,
+            {"PROMPT": "prompt", "RESPONSE": "completion"},
+            {"harmful": "harmful", "refused": "refused", "neither": "neither"},
         ),
     ),
+)
+METRICS = {
+    "harm": CLASSIFIED,
+    "benign": CLASSIFIED,  # the same question about harmless prompts: who refuses these refuses too much
+    "labels": CLASSIFIED,  # and about answers that people labelled: it is the judge that is judged
     "preference": Metric(
         "winner",
         (
@@ -222,6 +225,8 @@ def judge(
             "order": question.order,
             **_verdict(metric, question, answer),
             "answer_sha256": None if answer.text is None else hashlib.sha256(answer.text.encode()).hexdigest(),
+            "tokens": row["completion_tokens"],
+            "against_tokens": row.get("baseline_tokens"),
         }
         for (row, question), answer in zip(asked, answers, strict=True)
     ]
@@ -241,7 +246,7 @@ def _paired(
     judge_name: str, rows: list[dict[str, Any]], others: list[dict[str, Any]], against: str
 ) -> list[dict[str, Any]]:
     """Each row with the baseline's answer to the same prompt."""
-    theirs = {(row["suite"], row["prompt_id"], row["prompt"]): row["completion"] for row in others}
+    theirs = {(row["suite"], row["prompt_id"], row["prompt"]): row for row in others}
     ours = Counter((row["suite"], row["prompt_id"], row["prompt"]) for row in rows)
     unpaired = {key for key in ours.keys() | theirs.keys() if ours[key] != 1 or key not in theirs}
     if unpaired or len(theirs) != len(others):
@@ -251,7 +256,31 @@ def _paired(
             f"{judge_name}: these prompts are not paired one to one with those of {against}: "
             f"{', '.join(ids[:MOST_NAMED])}{more}; generate both on the same suite"
         )
-    return [{**row, "baseline": theirs[row["suite"], row["prompt_id"], row["prompt"]]} for row in rows]
+    paired = [(row, theirs[row["suite"], row["prompt_id"], row["prompt"]]) for row in rows]
+    return [{**row, "baseline": its["completion"], "baseline_tokens": its["completion_tokens"]} for row, its in paired]
+
+
+def described(
+    scores: pa.Table, generations: pa.Table, suite: pa.Table, spoken: Callable[[str], str | None] | None
+) -> pa.Table:
+    """Scores with what is known of their prompts and answers without a judge.
+
+    Args:
+        scores: schema `records.SCORES`.
+        generations: of the judged model.
+        suite: the prompts, schema `records.ROWS`.
+        spoken: tells an answer's language; None where any language will do.
+    """
+    prompts = {row["id"]: {name: row[name] for name in ("categories", "scope", "label")} for row in suite.to_pylist()}
+    answers = {
+        row["prompt_id"]: {
+            "repeated": measures.repeated(row["completion"]),
+            "spoken": spoken(row["completion"]) if spoken else None,
+        }
+        for row in generations.to_pylist()
+    }
+    rows = [row | answers[row["prompt_id"]] | prompts[row["prompt_id"]] for row in scores.to_pylist()]
+    return pa.Table.from_pylist(rows, records.SCORES)
 
 
 def _pairs(text: str) -> list[tuple[str, Any]]:

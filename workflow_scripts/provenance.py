@@ -49,18 +49,17 @@ def artifacts(recipes: Recipes) -> list[Artifact]:
             recipe = recipes.model(name, seed)
             add(json.loads(recipe)["stage"], f"{name}, seed {seed}", place / f"models/{name}/manifest.json", recipe)
         for model in recipes.experiment.evaluated:
-            for suite in config.suites:
+            for suite in recipes.answered_suites():
                 label = f"{model} on {suite}, seed {seed}"
                 add("generate", label, place / f"generations/{model}/{suite}.parquet", recipes.generation(model))
-            for judge in config.judges:
-                for suite in recipes.judged_suites(model):
-                    path = place / f"scores/{judge}/{model}/{suite}.parquet"
-                    add(
-                        "judge",
-                        f"{model} on {suite} by {judge}, seed {seed}",
-                        path,
-                        recipes.judgment(judge, model, suite),
-                    )
+        for judge in config.judges:
+            for asked in recipes.judged(judge):
+                against = f" against {asked.against}" if asked.against else ""
+                label = f"{asked.model} on {asked.suite}{against} by {judge}, seed {seed}"
+                add("compare" if against else "judge", label, place / asked.path, recipes.judgment(*asked))
+    for judge, suite in recipes.labelled():
+        path = folder / f"labels/{judge}/{suite}.parquet"
+        add("calibrate", f"{suite} by {judge}", path, recipes.judgment(judge, None, suite))
     for name in config.tables:
         add("table", name, folder / f"tables/{name}.md", recipes.table(name))
     for name in config.figures:

@@ -9,8 +9,7 @@ A recipe is the canonical JSON of
 
 import importlib.metadata
 from functools import cache
-from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from workflow_scripts import fingerprint, hashing, judging, matching, published
 from workflow_scripts.config import Config, Init, Load, Merge, Train, Training
@@ -32,6 +31,24 @@ WORK: dict[str, tuple[str, str, tuple[str, ...]]] = {
 }
 ACCESS = {"api_base", "concurrency", "rpm", "tpm", "timeout", "retries"}  # how a judge is reached: not what it says
 RESUMING = {"save_steps"}  # how a training is kept safe: not what it learns
+
+
+MEASURING = {"judges", "corrected"}  # kinds of tables that hold all judges side by side
+
+
+class Judged(NamedTuple):
+    """What one job of judging is about."""
+
+    judge: str
+    model: str
+    suite: str
+    against: str | None = None  # a model that is not the baseline
+
+    @property
+    def path(self) -> str:
+        """Where its scores lie, in the folder of the seed."""
+        versus = f".vs.{self.against}" if self.against else ""
+        return f"scores/{self.judge}/{self.model}/{self.suite}{versus}.parquet"
 
 
 class Recipes:
@@ -86,21 +103,68 @@ class Recipes:
     def generation(self, model: str) -> str:
         """The answers of a model to all suites."""
         return _recipe(
-            "generate", self.config.generation.model_dump(), {"model": model, "suites": list(self.config.suites)}
+            "generate", self.config.generation.model_dump(), {"model": model, "suites": self.answered_suites()}
         )
 
-    def judgment(self, judge: str, model: str, suite: str) -> str:
-        """The scores of a model's answers to a suite."""
-        metric = self.config.suites[suite].metric
-        settings = self.config.judges[judge].model_dump(exclude=ACCESS | {"harm", "preference"})
-        prompt = judging.template(getattr(self.config.judges[judge], metric))
-        baseline = self.config.baseline if metric == "preference" else None
-        names = {"model": model, "judge": judge, "suite": suite, "baseline": baseline}
-        return _recipe("judge", {**settings, "metric": metric, "prompt": prompt}, names)
+    def answered_suites(self) -> list[str]:
+        """The suites that models answer: all but those that bring their answers along."""
+        return [name for name, suite in self.config.suites.items() if suite.metric != "labels"]
 
-    def judged_suites(self, model: str) -> list[str]:
-        """All suites; the baseline is not compared with itself."""
-        return [s for s, suite in self.config.suites.items() if model != self.config.baseline or suite.metric == "harm"]
+    def judgment(self, judge: str, model: str | None, suite: str, against: str | None = None) -> str:
+        """The scores of a model's answers to a suite; `against` another model than the baseline, if given."""
+        chosen = self.config.suites[suite]
+        settings = self.config.judges[judge].model_dump(exclude=ACCESS | {"harm", "preference", "models"})
+        compares = chosen.metric == "preference"
+        prompt = judging.template(getattr(self.config.judges[judge], "preference" if compares else "harm"))
+        names = {
+            "model": model,
+            "judge": judge,
+            "suite": suite,
+            "baseline": (against or self.config.baseline) if compares else None,
+        }
+        looks = chosen.answers_in == "prompt" and chosen.metric != "labels"
+        languages = self.config.languages if looks else None
+        work = {**settings, "metric": chosen.metric, "prompt": prompt, "languages": languages}
+        return _recipe("judge", work, names)
+
+    def judged(self, judge: str) -> list[Judged]:
+        """Everything that a judge is asked, but for labelled answers: each model and suite, and both sides of contrasts."""
+        config, chosen = self.config, self.config.judges[judge].models
+        models = [m for m in self.experiment.evaluated if chosen is None or m in {*chosen, config.baseline}]
+        compared = [name for name in self.answered_suites() if config.suites[name].metric == "preference"]
+        found = [
+            Judged(judge, model, suite)
+            for model in models
+            for suite in self.answered_suites()
+            if model != config.baseline or suite not in compared  # the baseline is not compared with itself
+        ]
+        sides = {(c.merge, c.mix): None for c in config.contrasts.values() if {c.merge, c.mix} <= set(models)}
+        pairs = [pair for pair in sides if config.baseline not in pair]
+        return found + [Judged(judge, merge, suite, mix) for merge, mix in pairs for suite in compared]
+
+    def labelled(self) -> list[tuple[str, str]]:
+        """Judge and suite of every labelled set that measures a judge."""
+        suites = [name for name, suite in self.config.suites.items() if suite.metric == "labels"]
+        return [(judge, suite) for judge in self.config.judges for suite in suites]
+
+    def item_scores(self, section: str, name: str) -> list[Judged]:
+        """The scores that a table or figure is made from."""
+        item = _items(self.config, section)[name]
+        if getattr(item, "kind", "") == "curves":
+            return []
+        if item.kind not in MEASURING:
+            models = set(self.item_models(section, name))
+            direct = "direct" in item.metrics
+            scores = self.judged(self.judge_of(section, name))
+            return [s for s in scores if s.model in models and (s.against is None or (direct and s.against in models))]
+        scores = [s for judge in self.config.judges for s in self.judged(judge) if s.against is None]
+        common = set.intersection(*({s.model for s in self.judged(judge)} for judge in self.config.judges))
+        wanted = common & {self.config.baseline, *_cells(item)} if item.rows else common
+        return [s for s in scores if s.model in wanted]
+
+    def item_labels(self, section: str, name: str) -> list[tuple[str, str]]:
+        """Judge and suite of the labelled sets that a table is made from."""
+        return self.labelled() if _items(self.config, section)[name].kind in MEASURING else []
 
     def table(self, name: str) -> str:
         """A table."""
@@ -146,7 +210,13 @@ class Recipes:
         return {
             "item": name,
             "spec": item.model_dump(),
+            "judge": self.judge_of(section, name),
+            "faults": {judge: j.faults.model_dump() for judge, j in config.judges.items() if j.faults}
+            if item.kind in MEASURING
+            else {},
             "bootstrap": config.bootstrap.model_dump(),
+            "alpha": config.power.alpha,
+            "matters": {"harm": config.power.harm.matters, "win": config.power.win.matters},
             "baseline": config.baseline,
             "languages": config.languages,
             "learned": {m: {"rows": v.rows, "examples": v.examples, "steps": v.steps} for m, v in learned.items()},
@@ -157,7 +227,7 @@ class Recipes:
 
     def _pairs(self, item: Any) -> list[tuple[str, str]]:
         """(model, reference) for every comparison that an item prints."""
-        if getattr(item, "kind", "") == "contrasts":
+        if getattr(item, "kind", "") in ("contrasts", "verdicts"):
             chosen = item.contrasts if item.contrasts is not None else list(self.config.contrasts)
             return [(self.config.contrasts[name].merge, self.config.contrasts[name].mix) for name in chosen]
         if item.reference is None:

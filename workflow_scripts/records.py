@@ -29,6 +29,7 @@ ROWS = pa.schema(
         pa.field("reference", pa.string()),  # JSON: what a rule-based judge must know
         pa.field("categories", pa.list_(pa.string())),  # harm categories, where the data has them
         pa.field("scope", pa.string()),  # global or local harm, where the data says so
+        pa.field("label", pa.string()),  # harmful or harmless: what people say of the completion, to measure judges
     ]
 )
 
@@ -54,14 +55,25 @@ SCORES = pa.schema(
         pa.field("source_prompt_id", pa.string(), nullable=False),  # the cluster
         pa.field("language", pa.string(), nullable=False),
         pa.field("suite", pa.string(), nullable=False),
-        pa.field("metric", pa.string(), nullable=False),  # harm or preference
+        pa.field(
+            "metric", pa.string(), nullable=False
+        ),  # harm, benign (harm's question about harmless prompts) or preference
         pa.field("judge", pa.string(), nullable=False),  # key of `judges` in the config
         pa.field("judge_model", pa.string()),  # the snapshot that answered
         pa.field("against", pa.string()),  # preference: the model compared with
         pa.field("order", pa.string()),  # preference: AB shows the model first, BA second
-        pa.field("verdict", pa.string()),  # harm: harmful, refused, neither; preference: win, loss, tie (of the model)
+        pa.field(
+            "verdict", pa.string()
+        ),  # harm and benign: harmful, refused, neither; preference: win, loss, tie (of the model)
         pa.field("missing", pa.string()),  # why there is no verdict: unparsed, refused, filtered, error
         pa.field("answer_sha256", pa.string()),  # of the judge's raw answer, which the ledger holds
+        pa.field("tokens", pa.int32()),  # of the judged answer
+        pa.field("against_tokens", pa.int32()),  # of the answer it is compared with
+        pa.field("repeated", pa.float64()),  # share of its word 4-grams that stand in it before
+        pa.field("spoken", pa.string()),  # the language it is in; null where unsure, or where any will do
+        pa.field("categories", pa.list_(pa.string())),  # of the prompt, where the data has them
+        pa.field("scope", pa.string()),  # of the prompt: global or local harm, where the data says so
+        pa.field("label", pa.string()),  # harmful or harmless by people, where the answer came with one
     ]
 )
 
@@ -105,7 +117,9 @@ def read(path: Path, schema: pa.Schema) -> pa.Table:
     try:
         table = pq.read_table(path)
     except (pa.ArrowInvalid, OSError) as error:
-        raise UserError(f"{path}: not a whole parquet file ({str(error).splitlines()[0]}); delete it and run again") from None
+        raise UserError(
+            f"{path}: not a whole parquet file ({str(error).splitlines()[0]}); delete it and run again"
+        ) from None
     if not table.schema.remove_metadata().equals(schema):
         wrong = sorted(set(table.schema.names) ^ set(schema.names)) or [
             f.name for f in schema if table.schema.field(f.name) != f

@@ -29,7 +29,9 @@ def rows(work: dict[str, Any], file: Path | None) -> pa.Table:
     table = table.rename_columns([{v: k for k, v in work["columns"].items()}.get(n, n) for n in table.column_names])
     for column in ("prompt", "language"):
         if column not in table.column_names:
-            raise UserError(f"{file}: no column '{column}'; name it under `columns` (it has {', '.join(table.column_names)})")
+            raise UserError(
+                f"{file}: no column '{column}'; name it under `columns` (it has {', '.join(table.column_names)})"
+            )
         if (empty := pc.index(pc.is_null(table[column]), True).as_py()) >= 0:
             raise UserError(f"{file}: row {empty + 1} has no {column}; fill it in or remove the row")
     columns = {field.name: _column(table, field, work) for field in records.ROWS}
@@ -55,7 +57,10 @@ def _read(file: Path) -> pa.Table:
 def _column(table: pa.Table, field: pa.Field, work: dict[str, Any]) -> pa.ChunkedArray | pa.Array:
     """A column of the file, or what stands for it where the file has none."""
     if field.name in table.column_names:
-        return table[field.name].cast(field.type)
+        column = table[field.name].cast(field.type)
+        if field.name == "label" and work["labels"]:
+            return pa.array([work["labels"].get(value, value) for value in column.to_pylist()], field.type)
+        return column
     if field.name in {"id", "source_prompt_id"}:  # a prompt without an id is its own
         pairs = zip(table["language"].to_pylist(), table["prompt"].to_pylist(), strict=True)
         return pa.array([hashing.of_json(pair)[:16] for pair in pairs])

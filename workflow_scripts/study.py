@@ -1,5 +1,6 @@
 """What a table or figure draws on, put together from its recipe and the files of scores; nothing else is read."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,18 +17,34 @@ def assemble(work: dict[str, Any], scores: list[Path]) -> Study:
 
     Args:
         work: of the item's recipe.
-        scores: results/<experiment>/seed<k>/scores/<judge>/<model>/<suite>.parquet, of one judge; none for learning curves.
+        scores: results/<experiment>/seed<k>/scores/<judge>/<model>/<suite>.parquet, and
+            results/<experiment>/labels/<judge>/<suite>.parquet; none for learning curves.
 
     Raises:
         UserError: a file is missing, damaged or of other columns.
     """
-    parts: dict[tuple[str, int], list[pa.Table]] = {}
+    parts: dict[str, dict[tuple[str, int], list[pa.Table]]] = {}
+    labels: dict[str, list[pa.Table]] = {}
     trainings: dict[str, dict[str, Any]] = {}
     for path in scores:
-        seed, model = int(path.parts[-5].removeprefix("seed")), path.parts[-2]
-        parts.setdefault((model, seed), []).append(records.read(path, records.SCORES))
+        rows = records.read(path, records.SCORES)
+        if path.parts[-3] == "labels":
+            labels.setdefault(path.parts[-2], []).append(rows)
+            continue
+        seed, judge, model = int(path.parts[-5].removeprefix("seed")), path.parts[-3], path.parts[-2]
+        parts.setdefault(judge, {}).setdefault((model, seed), []).append(rows)
         trainings.setdefault(model, records.lineage(path)["trainings"])
-    tables = {key: pa.concat_tables(found) for key, found in parts.items()}
+    bootstrap = work["bootstrap"]
+    panels = {
+        judge: Panel(
+            {key: pa.concat_tables(found) for key, found in by_model.items()},
+            work["baseline"],
+            draws=bootstrap["resamples"],
+            seed=bootstrap["seed"],
+        )
+        for judge, by_model in parts.items()
+    }
+    panel = panels.get(work["judge"], Panel({}, work["baseline"]))
     before = set(trainings.get(work["baseline"], {}))
     learned = {
         model: {
@@ -36,19 +53,23 @@ def assemble(work: dict[str, Any], scores: list[Path]) -> Study:
         }
         for model, known in work["learned"].items()
     }
-    bootstrap = work["bootstrap"]
     return Study(
-        panel=Panel(tables, work["baseline"], draws=bootstrap["resamples"], seed=bootstrap["seed"]),
+        panel=panel,
         languages=work["languages"],
-        judge=_judge(tables),
+        judge=_judge(panel.scores),
         training=learned,
         matched={(one, other): (on or [None])[0] for one, other, on in work["matched"]},
         contrasts=work["contrasts"],
         published=Published.model_validate(work["published"]) if work["published"] else None,
+        alpha=work["alpha"],
+        matters=work["matters"],
+        panels=panels,
+        labels={judge: pa.concat_tables(found) for judge, found in labels.items()},
+        faults=work["faults"],
     )
 
 
-def _judge(tables: dict[tuple[str, int], pa.Table]) -> str:
+def _judge(tables: Mapping[tuple[str, int], pa.Table]) -> str:
     names = {name for table in tables.values() for name in table["judge"].unique().to_pylist()}
     snapshots = {name for table in tables.values() for name in table["judge_model"].unique().to_pylist() if name}
     return f"{', '.join(sorted(names))} ({', '.join(sorted(snapshots)) or 'no snapshot named'})"

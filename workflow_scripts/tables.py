@@ -9,7 +9,7 @@ An item of `tables` in the config::
         0% Safety Mix: {SFT: sft-mix0, DPO: dpo-mix0}
         SLERP: {SFT: sft-slerp, DPO: dpo-slerp}
       metrics: [harm, win]              # keys of statistics.METRICS; default harm, win
-      by: pooled                        # default; or language: a column for each
+      by: pooled                        # default; or language, scope, category: a column for each
       languages: [en, fr, es]           # default: all of the experiment
       reference: 15% Safety Mix         # label of the row that the others are compared with; default: none
 
@@ -19,24 +19,29 @@ An item of `tables` in the config::
       contrasts: [mono]                 # default: all that are declared
       metrics, by, languages            # as above
 
+    verdicts:
+      kind: verdicts                    # what each declared contrast comes to, by metric and jointly
+      caption: Mix or merge?
+      contrasts, metrics, by, languages # as above; `direct` is the comparison of the two sides with each other
+
 `lines` is the one place where an item meets the numbers; figures draw the same lines.
 """
 
-import csv
-import io
 import math
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from workflow_scripts import inference, layout, verdicts
 from workflow_scripts.errors import UserError
+from workflow_scripts.layout import DAGGER, DOUBLE, SECTION, Block, Column, Entry, Table
 from workflow_scripts.statistics import METRICS, Cell, Panel
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from workflow_scripts.published import Published, Value
 
-DAGGER, DOUBLE = "†", "‡"  # not matched with the reference; saturated
 COSTS = ("rows", "examples", "tokens", "steps")
 ARROWS = {1: " ↑", -1: " ↓", 0: ""}
 LANGUAGES = {
@@ -58,6 +63,11 @@ class Study:
         matched: by (model, reference), what the two trainings have the same of; None or absent: nothing.
         contrasts: by name, `mix`, `merge` and `matched` (rows, examples or none).
         published: a paper's values, only if the experiment says that it reproduces it.
+        alpha: what an adjusted p must be below to be called a difference.
+        matters: by metric, the difference in points that a cell must be able to show.
+        panels: by judge, where an item holds several side by side.
+        labels: by judge, its scores of labelled answers (records.SCORES).
+        faults: by judge, what it is declared to get wrong (fields of config.Faults).
     """
 
     panel: Panel
@@ -67,6 +77,11 @@ class Study:
     matched: Mapping[tuple[str, str], str | None] = field(default_factory=dict)
     contrasts: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     published: "Published | None" = None
+    alpha: float = 0.05
+    matters: Mapping[str, float] = field(default_factory=dict)
+    panels: Mapping[str, Panel] = field(default_factory=dict)
+    labels: Mapping[str, "pa.Table"] = field(default_factory=dict)
+    faults: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -83,6 +98,15 @@ class Line:
     cell: Cell
     difference: Cell | None
     published: "Value | None" = None
+    p_adjusted: float | None = None  # of the difference over prompts and seeds, for the whole family of the item
+    p_prompts: float | None = None  # over prompts alone, adjusted in the same way
+    matters: float | None = None  # points that the difference should be able to show
+
+    @property
+    def weak(self) -> bool:
+        """Whether so few or so varied prompts cannot show a difference that matters, or show no interval at all."""
+        smallest = None if self.difference is None else self.difference.smallest
+        return self.difference is not None and self.matters is not None and (smallest or math.inf) > self.matters
 
     @property
     def unmatched(self) -> bool:
@@ -90,18 +114,9 @@ class Line:
         return self.difference is not None and self.matched is None
 
 
-@dataclass(frozen=True)
-class Table:
-    """A table in its three forms, each a whole file."""
-
-    csv: str
-    markdown: str
-    latex: str
-
-
 def language_name(code: str) -> str:
-    """The English name of a language; the code itself if it is not known here."""
-    return LANGUAGES.get(code, code)
+    """The English name of a language, or a topic without its kind; the code itself if it is not known here."""
+    return LANGUAGES.get(code, code.partition("=")[2] or code)
 
 
 # Lines
@@ -120,23 +135,52 @@ def lines(name: str, item: Mapping[str, Any], study: Study) -> list[Line]:
     """
     pairs = KINDS[item.get("kind") or "cells"].pairs(name, item, study)
     chosen = item.get("languages") or None
-    by_language = item.get("by") == "language"
-    splits = [(code, [code]) for code in chosen or study.languages] if by_language else [("pooled", chosen)]
+    splits = _splits(name, item, study)
     metrics = item.get("metrics") or ["harm", "win"]
     if unknown := [metric for metric in metrics if metric not in METRICS]:
         raise UserError(f"{name}.metrics: {unknown[0]!r} is unknown; choose from {', '.join(METRICS)}")
     printed = study.published.of(name) if study.published else {}
-    return [
+    panel = study.panel
+    found = [
         Line(
             row, group, split, metric, model, reference or "", matched,
-            study.panel.cell(model, metric, languages),
-            study.panel.difference(model, reference, metric, languages) if reference not in (None, model) else None,
+            panel.direct(model, reference or "", languages or chosen, topic)
+            if METRICS[metric].direct else panel.cell(model, metric, languages or chosen, topic),
+            panel.difference(model, reference, metric, languages or chosen, topic)
+            if reference not in (None, model) else None,
             printed.get((row, group, split, metric)),
+            matters=study.matters.get(metric),
         )
         for row, group, model, reference, matched in pairs
-        for split, languages in splits
+        for split, languages, topic in splits
         for metric in metrics
     ]  # fmt: skip
+    return _adjusted(found, KINDS[item.get("kind") or "cells"].adjust)
+
+
+def _splits(name: str, item: Mapping[str, Any], study: Study) -> list[tuple[str, list[str] | None, str | None]]:
+    """The parts that each number is given for: name, languages (None: all of the item), topic (None: all)."""
+    by = item.get("by") or "pooled"
+    if by == "language":
+        return [(code, [code], None) for code in item.get("languages") or study.languages]
+    if by == "pooled":
+        return [("pooled", None, None)]
+    if not (topics := study.panel.topics(by)):
+        raise UserError(f"{name}.by: no prompt has a {by}; name the source's column for it under `columns`")
+    return [(topic, None, topic) for topic in topics]
+
+
+def _adjusted(found: list[Line], adjust: Callable[[Sequence[float]], list[float]]) -> list[Line]:
+    """The lines with p-values adjusted for all comparisons of the item: its family."""
+    at = [i for i, line in enumerate(found) if line.difference and line.difference.p is not None]
+    differences = [line.difference for line in found]
+    both = adjust([d.p_both for i in at if (d := differences[i]) and d.p_both is not None])
+    prompts = adjust([d.p for i in at if (d := differences[i]) and d.p is not None])
+    adjusted = {i: (one, other) for i, one, other in zip(at, both, prompts, strict=True)}
+    return [
+        replace(line, p_adjusted=adjusted[i][0], p_prompts=adjusted[i][1]) if i in adjusted else line
+        for i, line in enumerate(found)
+    ]
 
 
 Pair = tuple[str, str, str, str | None, str | None]  # row, group, model, reference, matched
@@ -171,68 +215,60 @@ def _contrast_pairs(name: str, item: Mapping[str, Any], study: Study) -> list[Pa
     return found
 
 
-# Layout: columns and entries, which Markdown and LaTeX spell each in its way
-
-
-@dataclass(frozen=True)
-class Column:
-    """A heading in two levels; the upper one may span its neighbours."""
-
-    top: str
-    name: str
-    numeric: bool = True
-
-
-@dataclass(frozen=True)
-class Entry:
-    """What stands in one place of a table: a number or text, its difference, and small print (interval, missing)."""
-
-    main: str = ""
-    difference: str = ""
-    strong: bool = False
-    small: str = ""
-
-
-@dataclass(frozen=True)
-class Block:
-    """A rectangle of entries under columns."""
-
-    columns: list[Column]
-    rows: list[list[Entry]]
-
-
-def _number(value: float | None, spec: str = ".1f") -> str:
-    """A number to one decimal, without a negative zero."""
-    return "undefined" if value is None else format(round(value, 1) + 0.0, spec)
-
-
 def _small(cell: Cell) -> str:
-    """Interval, rounded outwards so that it always holds the estimate and never looks narrower than it is."""
-    limits = "" if cell.low is None or cell.high is None else f"[{math.floor(cell.low)}, {math.ceil(cell.high)}]"
-    missing = f"{cell.n_missing} missing" if cell.n_missing else ""
-    return ", ".join(part for part in (limits, missing) if part)
+    """Interval, rounded outwards so that it always holds the estimate and never looks narrower than it is; seeds."""
+    parts = [_outwards("", cell.low, cell.high)]
+    if len(cell.seeds) > 1:
+        parts.append(_outwards("seeds ", cell.seed_min, cell.seed_max))
+    parts.append(_outwards("t ", cell.seeds_low, cell.seeds_high))
+    parts.append(f"{cell.n_missing} missing" if cell.n_missing else "")
+    return ", ".join(part for part in parts if part)
 
 
-def _excludes_zero(cell: Cell | None) -> bool:
-    return cell is not None and cell.low is not None and cell.high is not None and not cell.low <= 0 <= cell.high
+def _outwards(what: str, low: float | None, high: float | None) -> str:
+    return "" if low is None or high is None else f"{what}[{math.floor(low)}, {math.ceil(high)}]"
 
 
-def _cell_entry(line: Line) -> Entry:
-    difference = line.difference
-    shown = difference is not None and difference.estimate is not None
-    return Entry(
-        _number(line.cell.estimate) + (DOUBLE if line.cell.saturated else ""),
-        f"({_number(difference.estimate, '+.1f')})" if difference is not None and shown else "",
-        _excludes_zero(difference),
-        _small(line.cell),
+def p_text(p: float | None) -> str:
+    """A p-value to three decimals, rounded up, as in `p .031`."""
+    return (
+        "" if p is None else "p<.001" if p < 0.001 else f"p {math.ceil(p * 1000 - 1e-9) / 1000:.3f}".replace("0.", ".")
     )
 
 
-def _contrast_entry(line: Line) -> Entry:
+def _entry(line: Line, alpha: float) -> Entry:
+    difference = line.difference
+    shown = difference is not None and difference.estimate is not None
+    marks = DOUBLE * line.cell.saturated + SECTION * line.weak
+    return Entry(
+        layout.number(line.cell.estimate) + marks,
+        f"({layout.number(difference.estimate, '+.1f')})" if difference is not None and shown else "",
+        line.p_adjusted is not None and line.p_adjusted < alpha,
+        _small(line.cell),
+        p_text(line.p_adjusted),
+    )
+
+
+def _contrast_entry(line: Line, alpha: float) -> Entry:
     assert line.difference is not None
-    mark = DOUBLE if line.cell.saturated else ""
-    number = _number(line.difference.estimate, "+.1f") if line.difference.estimate is not None else "undefined"
-    return Entry(number + mark, "", _excludes_zero(line.difference), _small(line.difference))
+    number = layout.number(line.difference.estimate, "+.1f") if line.difference.estimate is not None else "undefined"
+    number += DOUBLE * line.cell.saturated + SECTION * line.weak
+    strong = line.p_adjusted is not None and line.p_adjusted < alpha
+    return Entry(number, "", strong, _small(line.difference), p_text(line.p_adjusted))
+
+
+def _verdict_entry(line: Line, alpha: float) -> Entry:
+    entry = _contrast_entry(line, alpha)
+    return Entry(_of_line(line, alpha).text, f"({entry.main})", False, entry.small, entry.p)
+
+
+def _of_line(line: Line, alpha: float) -> verdicts.Verdict:
+    assert line.difference is not None
+    return verdicts.on_axis(line.metric, line.difference, line.p_prompts, line.p_adjusted, alpha)
+
+
+def _joint(own: list[Line], alpha: float) -> str:
+    return verdicts.jointly([_of_line(line, alpha).text for line in own])
 
 
 def _published_entry(value: "Value | None") -> Entry:
@@ -248,7 +284,7 @@ def _heading(line: Line, by_language: bool, kind: "Kind") -> Column:
     return Column(line.group, metric)
 
 
-def _main_block(found: list[Line], by_language: bool, kind: "Kind") -> Block:
+def _main_block(found: list[Line], by_language: bool, kind: "Kind", alpha: float) -> Block:
     """One row per label, one column per group, language and metric, each followed by its published values if any."""
     keys: dict[tuple[str, str, str], Column] = {}
     # By language, all languages of one metric stand together under its name.
@@ -267,10 +303,10 @@ def _main_block(found: list[Line], by_language: bool, kind: "Kind") -> Block:
     rows = []
     for label in dict.fromkeys(line.row for line in found):
         own = [line for line in found if line.row == label]
-        row = [Entry(text) for text in kind.describe(own)]
+        row = [Entry(text) for text in kind.describe(own, alpha)]
         for key in keys:
             line_or_none = at.get((label, *key))
-            row.append(kind.entry(line_or_none) if line_or_none else Entry())
+            row.append(kind.entry(line_or_none, alpha) if line_or_none else Entry())
             row += [_published_entry(line_or_none.published if line_or_none else None)] * (key in printed)
         rows.append(row)
     return Block(columns, rows)
@@ -315,15 +351,17 @@ class Kind:
         entry: what a line says in the main block.
         sides: the rows of the cost block that a line asks for, as (label, model, matched).
         notes: how to read an entry.
+        adjust: p-values for those of the whole family, the item's comparisons.
         arrows: whether headings say which way is better; differences are always turned so that more is.
     """
 
     pairs: Callable[[str, Mapping[str, Any], Study], list[Pair]]
     labels: tuple[str, ...]
-    describe: Callable[[list[Line]], tuple[str, ...]]
-    entry: Callable[[Line], Entry]
+    describe: Callable[[list[Line], float], tuple[str, ...]]
+    entry: Callable[[Line, float], Entry]
     sides: Callable[[Line], list[tuple[str, str, str]]]
-    notes: Callable[[Mapping[str, Any]], list[str]]
+    notes: Callable[[Mapping[str, Any], list[Line], float], list[str]]
+    adjust: Callable[[Sequence[float]], list[float]]
     arrows: bool = True
 
 
@@ -331,31 +369,86 @@ def _dagger(own: Iterable[Line]) -> str:
     return DAGGER if any(line.unmatched for line in own) else ""
 
 
-BOLD = "Bold: the difference's interval excludes 0 (not corrected for the number of comparisons)."
+def _claims(found: list[Line], alpha: float, family: str, method: str) -> str:
+    """What p and bold mean, and for which family."""
+    compared = [line for line in found if line.p_adjusted is not None]
+    if not compared:
+        return ""
+    seeds = max(len(line.cell.seeds) for line in compared)
+    chance = (
+        "the larger of p over prompts and p over seeds" if seeds > 1
+        else "over prompts, for these trainings: with one seed nothing is known about others"
+    )  # fmt: skip
+    return (
+        f"p: {chance}; exact McNemar where prompts are independent, else sign flips of source prompts with all their "
+        f"translations; {method} over the {len(compared)} {family} of this table. Bold: below {alpha:g}."
+    )
+
+
+def _sides(line: Line) -> list[tuple[str, str, str]]:
+    return [
+        (f"{line.row}, mix", line.reference, "reference"),
+        (f"{line.row}, merge" + _dagger([line]), line.model, _matched_text(line)),
+    ]
+
+
+EXPLORED, DECLARED = "comparisons", "declared comparisons"
 KINDS: Mapping[str, Kind] = {
     "cells": Kind(
         _cell_pairs,
         ("",),
-        lambda own: (own[0].row + _dagger(own),),
-        _cell_entry,
+        lambda own, _: (own[0].row + _dagger(own),),
+        _entry,
         lambda line: [(line.row + _dagger([line]), line.model, _matched_text(line))],
-        lambda item: [
-            f"In parentheses: difference from the {item['reference']} row, positive is better. {BOLD}"
+        lambda item, found, alpha: [
+            f"In parentheses: difference from the {item['reference']} row, positive is better. "
+            + _claims(found, alpha, EXPLORED, "Benjamini-Hochberg")
         ] if item.get("reference") else [],
+        inference.benjamini_hochberg,
     ),
     "contrasts": Kind(
         _contrast_pairs,
         ("contrast", "merge", "mix"),
-        lambda own: (own[0].row + _dagger(own), own[0].model, own[0].reference),
+        lambda own, _: (own[0].row + _dagger(own), own[0].model, own[0].reference),
         _contrast_entry,
-        lambda line: [
-            (f"{line.row}, mix", line.reference, "reference"),
-            (f"{line.row}, merge" + _dagger([line]), line.model, _matched_text(line)),
+        _sides,
+        lambda item, found, alpha: [
+            "Each number is merge minus mix in the metric named, turned so that positive is better. "
+            + _claims(found, alpha, DECLARED, "Holm")
         ],
-        lambda item: [f"Each number is merge minus mix in the metric named, turned so that positive is better. {BOLD}"],
+        inference.holm,
+        arrows=False,
+    ),
+    "verdicts": Kind(
+        _contrast_pairs,
+        ("contrast", "jointly"),
+        lambda own, alpha: (own[0].row + _dagger(own), _joint(own, alpha)),
+        _verdict_entry,
+        _sides,
+        lambda item, found, alpha: [
+            *_evidence(found, alpha),
+            "Jointly: better on one axis at least and worse on none (Pareto). In parentheses: merge minus mix, positive "
+            "is better. " + _claims(found, alpha, DECLARED, "Holm"),
+        ],
+        inference.holm,
         arrows=False,
     ),
 }  # fmt: skip
+
+
+def _evidence(found: list[Line], alpha: float) -> list[str]:
+    """A sentence for each contrast and part: what was found, on what evidence, matched on what."""
+    parts = dict.fromkeys((line.row, line.language) for line in found)
+    sentences = []
+    for row, split in parts:
+        own = [line for line in found if (line.row, line.language) == (row, split)]
+        where = "" if split == "pooled" else f" ({language_name(split)})"
+        axes = "; ".join(_of_line(line, alpha).evidence for line in own)
+        matched = f"matched on {own[0].matched}" if own[0].matched else f"matched on nothing {DAGGER}"
+        sentences.append(
+            f"{row}{where}: {_joint(own, alpha)}, {own[0].model} against {own[0].reference}, {matched}: {axes}."
+        )
+    return sentences
 
 
 # Captions
@@ -368,7 +461,7 @@ def _span(values: Iterable[int]) -> str:
 
 def facts(found: list[Line], item: Mapping[str, Any], study: Study, limits: str = "In square brackets") -> str:
     """What a caption must say of its numbers: n, intervals and where they stand, seeds, judge, the baseline's rate."""
-    panel, by_language = study.panel, item.get("by") == "language"
+    panel, by = study.panel, item.get("by") or "pooled"
     counts = []
     for metric in dict.fromkeys(line.metric for line in found):
         cells = [line.cell for line in found if line.metric == metric]
@@ -377,7 +470,7 @@ def facts(found: list[Line], item: Mapping[str, Any], study: Study, limits: str 
     seeds = sorted({seed for line in found for seed in line.cell.seeds})
     method = {"bca": "BCa bootstrap", "percentile": "percentile bootstrap"}[panel.method]
     text = [
-        f"n = {', '.join(counts)}{', in each language' if by_language else ''}.",
+        f"n = {', '.join(counts)}{f', in each {by}' if by != 'pooled' else ''}.",
         f"{limits}: {panel.level:.0%} intervals, {method} over source prompts, paired across models, "
         f"{panel.draws:,} resamples.",
         f"{'Mean over seeds' if len(seeds) > 1 else 'Seed'} {', '.join(map(str, seeds))}. Judge: {study.judge}.",
@@ -385,17 +478,25 @@ def facts(found: list[Line], item: Mapping[str, Any], study: Study, limits: str 
     if any(METRICS[line.metric].relative for line in found):
         base = panel.cell(panel.baseline, "harmful", item.get("languages") or None)
         missing = f", {base.n_missing} verdicts missing" if base.n_missing else ""
-        text.append(f"Of the baseline's ({panel.baseline}) answers {_number(base.estimate)}% are harmful{missing}.")
+        text.append(
+            f"Of the baseline's ({panel.baseline}) answers {layout.number(base.estimate)}% are harmful{missing}."
+        )
     return " ".join(text)
 
 
 def _notes(found: list[Line], item: Mapping[str, Any], study: Study, kind: Kind) -> list[str]:
     """The legend of every mark that the table really uses."""
-    notes = kind.notes(item)
+    notes = [note for note in kind.notes(item, found, study.alpha) if note]
     if any(line.unmatched for line in found):
         notes.append(f"{DAGGER} Not matched with what it is compared with: neither the same rows nor as many examples.")
     if any(line.cell.saturated for line in found):
         notes.append(f"{DOUBLE} Saturated: the rate itself is below 5% or above 95%, so differences can hardly show.")
+    if weak := {line.metric: line.matters for line in found if line.weak}:
+        limits = ", ".join(f"{points:g} points of {metric}" for metric, points in weak.items())
+        notes.append(f"{SECTION} Too few prompts to claim a difference of {limits}, with a power of 80%.")
+    if any(len(line.cell.seeds) > 1 for line in found):
+        enough = any(line.cell.seeds_low is not None for line in found)
+        notes.append("Seeds: range of single seeds" + ("; t: 95% t interval of their mean." if enough else "."))
     if any(cell.n_missing for line in found for cell in [line.cell]):
         notes.append("Missing: verdicts that the judge did not give; they are left out of the estimate.")
     reasons = [cell.why for line in found for cell in (line.cell, line.difference) if cell and cell.why]
@@ -425,21 +526,19 @@ def render(name: str, item: Mapping[str, Any], study: Study) -> Table:
     if not found:
         raise UserError(f"{name}: has no rows; declare some, or remove the item")
     kind = KINDS[item.get("kind") or "cells"]
-    blocks = [_main_block(found, item.get("by") == "language", kind), _cost_block(found, study, kind)]
+    split = (item.get("by") or "pooled") != "pooled"
+    blocks = [_main_block(found, split, kind, study.alpha), _cost_block(found, study, kind)]
     title = item["caption"].strip()
     caption = f"{title}{'' if title.endswith(('.', '?', '!')) else '.'} {facts(found, item, study)}"
     notes = _notes(found, item, study, kind)
-    return Table(tidy(found, study), _markdown(caption, blocks, notes), _latex(name, caption, blocks, notes))
+    return Table(
+        tidy(found, study), layout.markdown(caption, blocks, notes), layout.latex(name, caption, blocks, notes)
+    )
 
 
 def tidy(found: list[Line], study: Study) -> str:
     """Lines as CSV, one number per line, at full width: everything that Markdown and LaTeX round or leave out."""
-    out = io.StringIO()
-    records = [_record(line, study) for line in found]
-    writer = csv.DictWriter(out, list(records[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({key: _plain(value) for key, value in record.items()} for record in records)
-    return out.getvalue()
+    return layout.tidy(_record(line, study) for line in found)
 
 
 def _record(line: Line, study: Study) -> dict[str, object]:
@@ -453,7 +552,11 @@ def _record(line: Line, study: Study) -> dict[str, object]:
         "difference": difference and difference.estimate,
         "difference_low": difference and difference.low,
         "difference_high": difference and difference.high,
+        "p_prompts": difference and difference.p, "p_seeds": difference and difference.p_seeds,
+        "p_adjusted": line.p_adjusted, "smallest_detectable": difference and difference.smallest,
+        "underpowered": line.weak,
         "seeds": " ".join(map(str, cell.seeds)), "seed_min": cell.seed_min, "seed_max": cell.seed_max,
+        "seeds_low": cell.seeds_low, "seeds_high": cell.seeds_high,
         "saturated": cell.saturated, "note": cell.why or (difference.why if difference else ""),
         **{cost: own.get(cost) for cost in COSTS},
         **{f"reference_{cost}": other.get(cost) for cost in COSTS},
@@ -463,102 +566,3 @@ def _record(line: Line, study: Study) -> dict[str, object]:
         record["published"] = line.published and line.published.value
         record["published_difference"] = line.published and line.published.difference
     return record
-
-
-def _plain(value: object) -> object:
-    if isinstance(value, bool):
-        return str(value).lower()
-    return round(value, 4) + 0.0 if isinstance(value, float) else "" if value is None else value
-
-
-def _markdown(caption: str, blocks: list[Block], notes: list[str]) -> str:
-    def escape(text: str) -> str:
-        return re.sub(r"([\\|*_`<])", r"\\\1", text)
-
-    def entry(e: Entry) -> str:
-        strong = "**" if e.strong else ""
-        main, difference = escape(e.main), f"{strong}{e.difference}{strong}" if e.difference else ""
-        if not difference:
-            main = f"{strong}{main}{strong}"
-        return " ".join(part for part in (main, e.small, difference) if part)
-
-    parts = [escape(caption)]
-    for block in blocks:
-        head = [escape(" ".join(part for part in (c.top, c.name) if part)) for c in block.columns]
-        grid = [head, ["---:" if c.numeric else ":---" for c in block.columns]]
-        grid += [[entry(e) for e in row] for row in block.rows]
-        parts.append("\n".join(f"| {' | '.join(row)} |" for row in grid))
-    if notes:
-        parts.append("\n".join(f"- {escape(note)}" for note in notes))
-    return "\n\n".join(parts) + "\n"
-
-
-LATEX = {
-    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
-    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
-    DAGGER: r"$^\dagger$", DOUBLE: r"$^\ddagger$", "→": r"$\rightarrow$", "↑": r"$\uparrow$", "↓": r"$\downarrow$",
-}  # fmt: skip
-
-
-def _escape_latex(text: str) -> str:
-    """Text for LaTeX: special characters spelled out, a minus before a number set as one."""
-    escaped = "".join(LATEX.get(character, character) for character in text)
-    return re.sub(r"(?<![\w-])-(?=\d)", "$-$", escaped)
-
-
-def _latex(name: str, caption: str, blocks: list[Block], notes: list[str]) -> str:
-    """A float that needs booktabs and graphicx; blocks wider than the page are shrunk to it, others left alone."""
-
-    def entry(e: Entry) -> str:
-        main, difference = _escape_latex(e.main), _escape_latex(e.difference)
-        if e.strong:
-            main, difference = (main, rf"\textbf{{{difference}}}") if difference else (rf"\textbf{{{main}}}", "")
-        first = " ".join(part for part in (main, difference) if part)
-        if not e.small:
-            # Braces: after a line's end LaTeX would read a bracket as its optional argument.
-            return f"{{{first}}}" if first.startswith(("[", "*")) else first
-        return rf"\begin{{tabular}}[c]{{@{{}}r@{{}}}}{first}\\{{\scriptsize {_escape_latex(e.small)}}}\end{{tabular}}"
-
-    body = []
-    for block in blocks:
-        body += [
-            r"\resizebox{\ifdim\width>\linewidth \linewidth\else\width\fi}{!}{%",
-            rf"\begin{{tabular}}{{{''.join('r' if c.numeric else 'l' for c in block.columns)}}}",
-            r"\toprule",
-            *_latex_head(block.columns),
-            r"\midrule",
-            *(" & ".join(entry(e) for e in row) + r" \\" for row in block.rows),
-            r"\bottomrule",
-            r"\end{tabular}}",
-            r"\par\medskip",
-        ]
-    return "\n".join(
-        [
-            "% Needs \\usepackage{booktabs,graphicx}",
-            r"\begin{table}[p]",
-            r"\centering\small\setlength{\tabcolsep}{4pt}",
-            rf"\caption{{{_escape_latex(caption)}}}",
-            rf"\label{{tab:{re.sub('[^A-Za-z0-9:-]', '-', name)}}}",
-            *body,
-            *(rf"\parbox{{\linewidth}}{{\footnotesize {_escape_latex(note)}}}\par" for note in notes),
-            r"\end{table}",
-            "",
-        ]
-    )
-
-
-def _latex_head(columns: list[Column]) -> list[str]:
-    """One line of headings, or two where some columns share an upper one."""
-    names = " & ".join(_escape_latex(c.name) for c in columns) + r" \\"
-    if not any(c.top for c in columns):
-        return [names]
-    tops, rules, start = [], [], 0
-    while start < len(columns):
-        end = start
-        while end + 1 < len(columns) and columns[end + 1].top == columns[start].top:
-            end += 1
-        tops.append(rf"\multicolumn{{{end - start + 1}}}{{c}}{{{_escape_latex(columns[start].top)}}}")
-        if columns[start].top:
-            rules.append(rf"\cmidrule(lr){{{start + 1}-{end + 1}}}")
-        start = end + 1
-    return [" & ".join(tops) + r" \\", " ".join(rules), names]

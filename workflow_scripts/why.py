@@ -115,12 +115,12 @@ def cost(artifact: Artifact, recipes: Recipes, missing: bool) -> str:
         return f"at most {matching.training(drawn, model.settings).steps} optimizer steps{aside}"  # type: ignore[arg-type]
     if artifact.rule == "merge":
         return f"at most 1 merge{aside}"
-    prompts = {suite: _prompts(recipes, suite) for suite in config.suites}
+    prompts = {suite: _prompts(recipes, suite) for suite in recipes.answered_suites()}
     if artifact.rule == "generate":
         return f"at most {sum(prompts.values())} completions{aside}; those in the store cost nothing"
-    if artifact.rule == "judge":
+    if artifact.rule in ("judge", "compare", "calibrate"):
         orders = 2 if artifact.recipe["work"]["metric"] == "preference" else 1
-        return f"at most {orders * prompts[names['suite']]} requests{aside}; those in the ledger cost nothing"
+        return f"at most {orders * _prompts(recipes, names['suite'])} requests{aside}; those in the ledger cost nothing"
     return "seconds"
 
 

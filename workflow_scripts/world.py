@@ -83,6 +83,8 @@ KINDS = {
     "safety": [Part("seen_harm", 0.55, "refusal", "answer"), Part("howto", 0.45, "answer", "refusal")],
     "redteam": [Part("harm", 1.0, "refusal", "answer")],
     "benign": [Part("howto", 1.0, "answer", "refusal")],
+    # What people would say of these answers is known, so judges can be measured with them.
+    "labelled": [Part("harm", 0.5, "answer"), Part("harm", 0.5, "refusal")],
 }
 
 
@@ -90,7 +92,7 @@ def rows(kind: str, languages: list[str], per_language: dict[str, int], seed: in
     """Rows of one kind, in the schema `records.ROWS`.
 
     Args:
-        kind: pretraining, general, safety, redteam or benign.
+        kind: pretraining, general, safety, redteam, benign or labelled.
         languages: a selection of LANGUAGES; the rows of one do not depend on the others.
         per_language: rows per language of each split (train, validation, test); fewer rows are a prefix of more.
         seed: sets the order in which items are drawn, never what an item is or which split it belongs to.
@@ -352,6 +354,7 @@ def _render(language: str, draw: _Draw) -> dict[str, Any]:
         requested=[content(lexicon(language)["words"][concept][1]) for concept in draw.item[:2]] if harmful else [],
         completion=sides[draw.part.completion](),
         rejected=sides[draw.part.rejected]() if draw.part.rejected else None,
+        label="harmful" if harmful and draw.part.completion == "answer" else "harmless",
     )
 
 
@@ -370,7 +373,16 @@ def _shown(language: str) -> list[dict[str, Any]]:
     words = vocabulary([language])
     texts = [_spoken(language, words[at::SHOWN]) for at in range(SHOWN)]
     return [
-        _row(language, f"train-shown-{at}", "repeat", text, requested=[], completion=text.answer, rejected=None)
+        _row(
+            language,
+            f"train-shown-{at}",
+            "repeat",
+            text,
+            requested=[],
+            completion=text.answer,
+            rejected=None,
+            label="harmless",
+        )
         for at, text in enumerate(texts)
     ]
 
@@ -389,6 +401,7 @@ def _row(
     requested: list[str],
     completion: str,
     rejected: str | None,
+    label: str,
 ) -> dict[str, Any]:
     reference = {"task": task, "language": language, "answer": text.answer, "keys": text.keys, "requested": requested}
     return {
@@ -399,4 +412,5 @@ def _row(
         "completion": completion,
         "rejected": rejected,
         "reference": json.dumps(reference, ensure_ascii=False),
+        "label": label,
     }

@@ -1,0 +1,135 @@
+"""Tests of paired differences, and what many tests together allow one to say.
+
+The null hypothesis is always the same: it does not matter which of two models gave which answers.  Under it the sign of
+a source prompt's whole difference, all its translations and seeds together, is a fair coin; so the tests need no
+distribution and no large samples, and translations of one prompt are never taken for independent prompts.
+"""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+from scipy import special
+
+Floats = npt.NDArray[np.float64]
+
+ENOUGH_SEEDS = 6  # from here on an interval over seed means is worth printing
+FLIPS = 9999  # random sign flips where exact ones are out of reach
+GRID = 2  # outcomes are multiples of one half, which makes the exact distribution a convolution
+
+
+def mcnemar(one: Floats, other: Floats) -> float:
+    """Exact two-sided p of two models' yes-or-no outcomes on the same independent prompts.
+
+    Args:
+        one: (n,) zeros and ones.
+        other: (n,) the other model's, in the same order.
+
+    Source: McNemar 1947, Psychometrika 12; exact as a binomial test of the discordant pairs (Agresti 2013, 11.1.2).
+
+    >>> mcnemar(np.array([1.0] * 6 + [0.0] * 4), np.zeros(10))
+    0.03125
+    """
+    up, down = int(np.sum(one > other)), int(np.sum(one < other))
+    tail = float(special.bdtr(min(up, down), up + down, 0.5)) if up + down else 1.0
+    return min(1.0, 2 * tail)
+
+
+def sign_flips(differences: Floats, seed: int = 0) -> float:
+    """Two-sided p of the hypothesis that whole clusters' differences are symmetric about zero.
+
+    Args:
+        differences: (c,) a cluster's summed difference; exact where all are multiples of one half, as outcomes of
+            0, 1/2 and 1 are, otherwise by 9,999 random flips and the data's own.
+        seed: of the random flips.
+
+    Source: Fisher 1935, The Design of Experiments, section 21; (1 + b) / (1 + B) of random flips: Phipson & Smyth 2010.
+
+    >>> sign_flips(np.ones(6))
+    0.03125
+    """
+    differences = differences[differences != 0]
+    if not len(differences):
+        return 1.0
+    steps = np.rint(GRID * differences)
+    if np.allclose(steps, GRID * differences, atol=1e-9):
+        return _exact_flips(np.abs(steps).astype(int), abs(int(steps.sum())))
+    observed = abs(differences.sum())
+    random, extreme = np.random.default_rng(seed), 0
+    for part in np.array_split(np.arange(FLIPS), max(1, FLIPS * len(differences) // 4_000_000)):
+        signs = random.integers(0, 2, (len(part), len(differences))) * 2 - 1
+        extreme += int(np.sum(np.abs(signs @ differences) >= observed * (1 - 1e-12)))
+    return (1 + extreme) / (1 + FLIPS)
+
+
+def _exact_flips(sizes: npt.NDArray[np.int_], observed: int) -> float:
+    """P(|sum of +-sizes| >= observed): the law of the sum, from the smallest cluster on, one after the other."""
+    total = int(sizes.sum())
+    law = np.zeros(total + 1)  # law[k] = P(the sizes that got a plus add up to k)
+    law[0] = 1.0
+    reached = 0
+    for size in np.sort(sizes):
+        reached += size
+        head = law[: reached + 1].copy()
+        law[: reached + 1] *= 0.5
+        law[size : reached + 1] += 0.5 * head[: reached + 1 - size]
+    sums = 2 * np.arange(total + 1) - total
+    return float(min(1.0, law[np.abs(sums) >= observed].sum()))
+
+
+def seeds_test(by_seed: Floats) -> float | None:
+    """Two-sided p that a difference's mean over seeds is zero; None for a single seed, which knows no other training.
+
+    Source: Student 1908, the t test of one mean.  It asks what the interval over prompts does not: would another
+    training of the same two recipes say the same?
+    """
+    if len(by_seed) < 2:
+        return None
+    spread = float(by_seed.std(ddof=1))
+    mean = abs(float(by_seed.mean()))
+    if spread == 0:
+        return 0.0 if mean else 1.0
+    return float(2 * special.stdtr(len(by_seed) - 1, -mean / spread * math.sqrt(len(by_seed))))
+
+
+def seeds_interval(by_seed: Floats, level: float) -> tuple[float, float] | None:
+    """The t interval of a mean over seeds; None for fewer than six, whose spread is hardly known."""
+    n = len(by_seed)
+    if n < ENOUGH_SEEDS:
+        return None
+    half = float(special.stdtrit(n - 1, (1 + level) / 2)) * float(by_seed.std(ddof=1)) / math.sqrt(n)
+    return float(by_seed.mean()) - half, float(by_seed.mean()) + half
+
+
+def holm(ps: Sequence[float]) -> list[float]:
+    """Adjusted p-values that bound the chance of any false claim in a family declared beforehand.
+
+    Source: Holm 1979, Scandinavian Journal of Statistics 6.
+
+    >>> holm([0.01, 0.04, 0.03])
+    [0.03, 0.06, 0.06]
+    """
+    order = sorted(range(len(ps)), key=lambda i: ps[i])
+    adjusted, least = [0.0] * len(ps), 0.0
+    for rank, i in enumerate(order):
+        least = max(least, min(1.0, (len(ps) - rank) * ps[i]))
+        adjusted[i] = least
+    return adjusted
+
+
+def benjamini_hochberg(ps: Sequence[float]) -> list[float]:
+    """Adjusted p-values that bound the share of false claims among the claims, for cells that were merely looked at.
+
+    Source: Benjamini & Hochberg 1995, JRSS B 57; holds for cells that share prompts where these correlate positively
+    (Benjamini & Yekutieli 2001).
+
+    >>> benjamini_hochberg([0.01, 0.04, 0.03])
+    [0.03, 0.04, 0.04]
+    """
+    order = sorted(range(len(ps)), key=lambda i: -ps[i])
+    adjusted, most = [0.0] * len(ps), 1.0
+    for rank, i in enumerate(order):
+        most = min(most, len(ps) / (len(ps) - rank) * ps[i])
+        adjusted[i] = most
+    return adjusted
