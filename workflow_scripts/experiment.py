@@ -234,11 +234,11 @@ def _is_pattern(parent: str) -> bool:
 
 def _reach(names: Iterable[str], models: dict[str, Model]) -> list[str]:
     """Models and all they were made from, each once."""
-    seen, pending = dict.fromkeys(names), list(names)
-    while pending:
-        current = pending.pop()
+    seen = dict.fromkeys(names)
+    pending = list(seen)
+    for current in pending:
         needs = models[current].needs if current in models else ()
-        pending += [need for need in needs if need not in seen]
+        pending += [need for need in dict.fromkeys(needs) if need not in seen]
         seen |= dict.fromkeys(needs)
     return list(seen)
 
@@ -268,7 +268,8 @@ def _check_data(config: Config, mistakes: Mistakes) -> None:
         if abs((total := sum(mixture.parts.values())) - 1) > 1e-6:
             mistakes.add(f"{at}.parts", f"fractions sum to {total:g}; make them sum to 1")
         _check_languages(at, mixture.languages, config.languages, mistakes)
-        for part, count in matching.allocate(mixture.per_language, mixture.parts).items():
+        counts = matching.allocate(mixture.per_language, mixture.parts) if mixture.parts else {}
+        for part, count in counts.items():
             if mistakes.known(f"{at}.parts", part, "sources", config.sources, "source"):
                 _check_supply(at, part, "train", count, mixture, config, mistakes)
     for name, suite in config.suites.items():
@@ -325,7 +326,8 @@ def _check_models(experiment: Experiment, mistakes: Mistakes) -> None:
                 _check_training(at, model.row, config, mistakes)
             case Merge():
                 _check_merge(at, model, models, mistakes)
-    mistakes.known("baseline", config.baseline, "models", models, "model")
+    if mistakes.complete("baseline"):
+        mistakes.known("baseline", config.baseline, "models", models, "model")
     cycles = list(_cycles(models))
     for cycle in cycles:
         mistakes.add(f"models.{cycle[0]}", f"is its own ancestor ({' <- '.join([*cycle, cycle[0]])}); break the cycle")
@@ -414,7 +416,7 @@ def _check_architectures(experiment: Experiment, mistakes: Mistakes) -> None:
             continue
         roots = [root for root in experiment.ancestry(name) if root in models and not models[root].needs]
         shapes = {root: shape for root in roots if (shape := _shape(models[root], experiment.config))}
-        if why := architecture.check_compatible(list(shapes.values())):
+        if len(shapes) > 1 and (why := architecture.check_compatible(list(shapes.values()))):
             told = f"of different architectures ({', '.join(shapes)}: {why})"
             mistakes.add(f"models.{name}.parents", f"{told}; merge models of one architecture")
 

@@ -122,7 +122,7 @@ class Recipes:
         return _items(self.config, section)[name].judge or next(iter(self.config.judges))
 
     def how(self) -> str:
-        """What changes how work is done and never what it gives: given to commands beside the recipe, never compared."""
+        """What changes how work is done and never what it gives: handed over beside the recipe, never compared."""
         judges = {name: judge.model_dump(include=ACCESS) for name, judge in self.config.judges.items()}
         training = {
             name: model.settings.model_dump(include=RESUMING)
