@@ -377,7 +377,7 @@ def _check_outcome(raw):
             assert key and what and line == line.strip() and "\n" not in line
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.tuples(st.sampled_from(PLACES), st.one_of(st.just(REMOVED), JUNK)), min_size=1, max_size=4))
 def test_any_edit_gives_an_experiment_or_readable_lines(edits):
     raw = copy.deepcopy(NANO)
@@ -395,7 +395,7 @@ def test_any_edit_gives_an_experiment_or_readable_lines(edits):
     _check_outcome(raw)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(st.sampled_from(PLACES), st.text(max_size=4) | st.sampled_from(["for", "with", "load", "file", "[key]"]), JUNK)
 def test_any_added_key_gives_an_experiment_or_readable_lines(path, key, value):
     raw = copy.deepcopy(NANO)
