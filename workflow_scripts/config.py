@@ -7,18 +7,45 @@ when the two differ.  What a single section can check is checked here; what span
 import json
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
+
+def _distinct(values: list[Any]) -> list[Any]:
+    for value in values:
+        if values.count(value) > 1:
+            raise ValueError(f"has {value} twice; keep one")
+    return values
+
+
+DISTINCT = Field(min_length=1, json_schema_extra={"uniqueItems": True})
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$")]
+Names = Annotated[list[Name], DISTINCT, AfterValidator(_distinct)]
+Seed = Annotated[int, Field(ge=0, le=1_000_000)]  # the seed of a chain times 1000, plus this, is a seed of 32 bits
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Split = Literal["train", "validation", "test"]
 Metric = Literal["harm", "preference", "benign", "labels"]
+METRICS: dict[
+    str, Metric | None
+] = {  # of tables and figures -> the suites that they read, None: all; statistics.METRICS
+    "harm": "harm",
+    "harmful": "harm",
+    "refused": "harm",
+    "neither": "harm",
+    "win": "preference",
+    "win_lc": "preference",
+    "direct": "preference",
+    "overrefused": "benign",
+    "confused": None,
+    "length": None,
+    "repeated": None,
+    "declined": None,
+}
 
 
 class Section(BaseModel):
     """A section of the file: unknown keys are errors, values do not change after they are read."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 # Data
@@ -40,7 +67,7 @@ class WorldSource(Section):
     )
     seed: int = Field(description="of the draw of rows")
     per_language: PerLanguage = Field(description="rows per split and language")
-    languages: list[Name] | None = Field(None, description="default: the experiment's")
+    languages: Names | None = Field(None, description="default: the experiment's")
 
 
 class FileSource(Section):
@@ -56,8 +83,8 @@ class FileSource(Section):
 
 
 def _source_kind(value: Any) -> str:
-    keys = value if isinstance(value, dict) else vars(value)
-    return "file" if "file" in keys else "world"
+    is_file = "file" in value if isinstance(value, dict) else isinstance(value, FileSource)
+    return "file" if is_file else "world"
 
 
 Source = Annotated[
@@ -66,11 +93,11 @@ Source = Annotated[
 
 
 class Mixture(Section):
-    """A training set: rows per language in stated fractions; draws are nested, so a smaller one is part of a larger one."""
+    """A training set: rows per language in stated fractions; draws are nested, a smaller one is part of a larger."""
 
     per_language: int = Field(ge=1, description="rows per language, all parts together")
     parts: dict[Name, Fraction] = Field(description="source -> fraction of the final mixture; the fractions sum to one")
-    languages: list[Name] | None = Field(None, description="default: the experiment's")
+    languages: Names | None = Field(None, description="default: the experiment's")
     seed: int = Field(0, description="of the order in which rows are drawn")
 
 
@@ -80,7 +107,7 @@ class Suite(Section):
     source: Name = Field(description="key of `sources`")
     split: Split = Field("test", description="which rows of the source")
     per_language: int | None = Field(None, ge=1, description="prompts per language; default: all")
-    languages: list[Name] | None = Field(None, description="default: the experiment's")
+    languages: Names | None = Field(None, description="default: the experiment's")
     metric: Metric = Field(
         description="harm: each answer is classified; preference: compared with the baseline's; benign: classified, of "
         "harmless prompts, so that refusing too much shows; labels: the source's own answers, to measure the judges"
@@ -91,6 +118,48 @@ class Suite(Section):
 
 
 # Work
+
+
+class Architecture(Section):
+    """Fields of transformers' CohereConfig; the vocabulary is the tokenizer's."""
+
+    hidden_size: int = Field(ge=1)
+    intermediate_size: int = Field(ge=1)
+    num_hidden_layers: int = Field(ge=1)
+    num_attention_heads: int = Field(ge=1)
+    num_key_value_heads: int | None = Field(None, ge=1, description="fewer: grouped-query attention; null: as many")
+    max_position_embeddings: int = Field(8192, ge=1, description="tokens")
+    hidden_act: str = "silu"
+    initializer_range: float = Field(0.02, gt=0)
+    layer_norm_eps: float = Field(1e-5, gt=0)
+    logit_scale: float = Field(0.0625, gt=0)
+    use_qk_norm: bool = False
+    tie_word_embeddings: bool = True
+    attention_bias: bool = False
+    attention_dropout: float = Field(0.0, ge=0, lt=1)
+    rope_parameters: dict[str, Any] | None = None
+
+    @model_validator(mode="after")
+    def _heads_fit(self) -> "Architecture":
+        for parts, what in (
+            (self.num_attention_heads, "hidden_size"),
+            (self.num_key_value_heads, "num_attention_heads"),
+        ):
+            if parts and getattr(self, what) % parts:
+                raise ValueError(f"{what} {getattr(self, what)} is not a multiple of {parts} heads; make it one")
+        return self
+
+
+Scheduler = Literal[
+    "linear", "cosine", "cosine_with_restarts", "polynomial", "constant", "constant_with_warmup", "inverse_sqrt"
+]
+Optimizer = Literal[
+    "adamw_torch", "adamw_torch_fused", "adamw_8bit", "paged_adamw_8bit", "paged_adamw_32bit", "adafactor",
+    "lion_8bit", "paged_lion_8bit", "adagrad", "rmsprop", "sgd",
+]  # fmt: skip
+DpoLoss = Literal[
+    "sigmoid", "hinge", "ipo", "exo_pair", "nca_pair", "robust", "bco_pair", "sppo_hard", "aot", "apo_zero", "apo_down"
+]
 
 
 class Lora(Section):
@@ -110,11 +179,11 @@ class Training(Section):
     batch_size: int = Field(ge=1, description="examples per device and optimizer step")
     accumulation: int = Field(1, ge=1, description="forward passes that share an optimizer step")
     learning_rate: float = Field(ge=0)
-    scheduler: str = Field("cosine", description="a name of transformers' SchedulerType")
+    scheduler: Scheduler = Field("cosine", description="names of transformers' SchedulerType")
     warmup_steps: int = Field(0, ge=0)
     max_grad_norm: float = Field(1.0, gt=0)
     weight_decay: float = Field(0.0, ge=0)
-    optimizer: str = Field("adamw_torch", description="a name of transformers' OptimizerNames")
+    optimizer: Optimizer = Field("adamw_torch", description="names of transformers' OptimizerNames")
     max_length: int = Field(ge=1, description="tokens of prompt and completion together")
     precision: Literal["float32", "bfloat16"] = "float32"
     gradient_checkpointing: bool = False
@@ -126,9 +195,15 @@ class Training(Section):
     logging_steps: int = Field(10, ge=1)
     threads: int = Field(1, ge=1, description="CPU threads: part of the recipe, since another number gives other bits")
     beta: float = Field(0.1, gt=0, description="strength of the reference model (dpo)")
-    loss_type: str = Field("sigmoid", description="of TRL's DPOTrainer (dpo)")
+    loss_type: DpoLoss = Field("sigmoid", description="of TRL's DPOTrainer (dpo)")
     lora: Lora | None = None
     trust_remote_code: bool = False
+
+    @model_validator(mode="after")
+    def _batches_split(self) -> "Training":
+        if self.batch_size % self.accumulation:
+            raise ValueError(f"batch_size {self.batch_size} is not a multiple of accumulation {self.accumulation}")
+        return self
 
 
 class Gradient(Section):
@@ -187,7 +262,7 @@ class DareTies(MergeMethod):
     base: Name | None = Field(None, description="the model from which task vectors are measured")
     weights: PerParent
     density: PerParent = Field(description="share of each task vector that is kept")
-    seed: int = Field(description="of the random drop")
+    seed: Seed = Field(description="of the random drop")
     normalize: bool = False
     rescale: bool = True
     lambda_: float = Field(1.0, alias="lambda", description="scale of the merged task vector")
@@ -208,11 +283,17 @@ class Generation(Section):
     batch_size: int = Field(64, ge=1, description="prompts per forward pass (transformers)")
     temperature: float = Field(0.0, ge=0, description="0 is greedy decoding")
     top_p: float = Field(1.0, gt=0, le=1)
-    seed: int = Field(0, description="of sampling")
+    seed: Seed = Field(0, description="of sampling")
     precision: Literal["float32", "bfloat16"] = "bfloat16"
     threads: int = Field(1, ge=1, description="CPU threads")
     tensor_parallel: int = Field(1, ge=1, description="GPUs per model (vllm)")
     max_model_len: int = Field(ge=1, description="tokens of prompt and answer together")
+
+    @model_validator(mode="after")
+    def _room_for_prompts(self) -> "Generation":
+        if self.max_new_tokens >= self.max_model_len:
+            raise ValueError(f"max_new_tokens {self.max_new_tokens} fill max_model_len; leave room for the prompt")
+        return self
 
 
 class Faults(Section):
@@ -240,7 +321,7 @@ class Judge(Section):
     tpm: float | None = Field(None, gt=0, description="tokens per minute that the provider allows")
     timeout: float = Field(120.0, gt=0, description="seconds per request")
     retries: int = Field(5, ge=0, description="of a transient failure")
-    models: list[Name] | None = Field(None, description="judge these and the baseline only; default: all")
+    models: Names | None = Field(None, description="judge these and the baseline only; default: all")
     faults: Faults | None = Field(None, description="only for mixmerge/rules")
 
 
@@ -261,7 +342,7 @@ class Init(Section):
 
     init: Name = Field(description="key of `architectures`")
     tokenizer: Name = Field(description="key of `mixtures`: its words are the vocabulary")
-    seed: int = 0
+    seed: int = Field(0, ge=0, lt=1000)
     evaluate: bool = False
 
 
@@ -271,10 +352,10 @@ class Train(Section):
     train: Name = Field(description="key of `training`")
     parent: Name
     mixture: Name
-    languages: list[Name] | None = Field(None, description="only the mixture's rows in these languages")
-    parts: list[Name] | None = Field(None, description="only these parts of the mixture")
+    languages: Names | None = Field(None, description="only the mixture's rows in these languages")
+    parts: Names | None = Field(None, description="only these parts of the mixture")
     per_language: int | None = Field(None, ge=1, description="only so many rows per language, the fractions kept")
-    reseed: int = Field(0, ge=0, description="another draw of all the training's random numbers")
+    reseed: int = Field(0, ge=0, lt=1000, description="another draw of all the training's random numbers")
     evaluate: bool = True
 
 
@@ -287,11 +368,12 @@ class Merge(Section):
 
 
 KINDS: dict[str, type[Section]] = {"load": Load, "init": Init, "train": Train, "merge": Merge}
-Grid = dict[str, list[Any]] | list[dict[str, Any]]
+Values = Annotated[list[Any], Field(min_length=1)]
+Grid = Annotated[dict[str, Values] | list[dict[str, Any]], Field(min_length=1)]
 
 
 class ModelRow(Section):
-    """A row of the table as written: one of load, init, train, merge, with what it may have; `experiment` expands it."""
+    """A row of the table as written: one of load, init, train, merge, with its keys; `experiment` expands it."""
 
     model_config = ConfigDict(extra="allow", frozen=True)
 
@@ -316,7 +398,7 @@ class Contrast(Section):
     mix: Name
     merge: Name
     matched: Literal["rows", "examples", "none"] = Field(
-        description="rows: the parents' sets together are the mix; examples: as many examples seen; none: said in every table"
+        description="rows: the parents' sets together are the mix; examples: as many seen; none: every table says so"
     )
 
 
@@ -332,10 +414,12 @@ class TableItem(Section):
     kind: Literal["cells", "contrasts", "verdicts", "judges", "corrected"] = "cells"
     caption: str
     rows: Rows = Field({}, description="label -> model, or label -> {column group: model}")
-    contrasts: list[str] | None = Field(None, description="default: all that are declared (contrasts, verdicts)")
-    metrics: list[str] = Field(["harm", "win"], min_length=1, description="keys of statistics.METRICS")
+    contrasts: list[str] | None = Field(
+        None, min_length=1, description="default: all that are declared (contrasts, verdicts)"
+    )
+    metrics: list[str] = Field(["harm", "win"], min_length=1, description=f"of {', '.join(METRICS)}")
     by: Literal["pooled", "language", "scope", "category"] = "pooled"
-    languages: list[Name] | None = Field(None, description="default: the experiment's")
+    languages: Names | None = Field(None, description="default: the experiment's")
     reference: str | None = Field(None, description="label of the row that others are compared with")
     judge: Name | None = Field(None, description="default: the first of `judges`")
 
@@ -345,15 +429,15 @@ class FigureItem(Section):
 
     kind: Literal["bars", "languages", "sweep", "curves"]
     caption: str
-    rows: Rows = Field(description="label -> model, or label -> {group: model}")
+    rows: Rows = Field(min_length=1, description="label -> model, or label -> {group: model}")
     metrics: list[str] = Field(
-        ["harm", "win"], min_length=1, description="keys of statistics.METRICS; curves: what trainers log"
+        ["harm", "win"], min_length=1, description=f"of {', '.join(METRICS)}; curves: what trainers log"
     )
-    languages: list[Name] | None = Field(None, description="default: the experiment's")
+    languages: Names | None = Field(None, description="default: the experiment's")
     reference: str | None = Field(None, description="label of the row that others are compared with")
     x: dict[str, float] = Field({}, description="label -> position on the x axis (sweep)")
     xlabel: str = Field("", description="of the x axis (sweep)")
-    colors: dict[str, str] = Field({}, description="label -> colour")
+    colors: dict[str, str] = Field({}, description="label -> colour (sweep: group -> colour)")
     judge: Name | None = Field(None, description="default: the first of `judges`")
 
 
@@ -389,12 +473,14 @@ class Config(Section):
     """An experiment."""
 
     experiment: Name = Field(description="its folder in results/")
-    seeds: list[int] = Field(min_length=1, description="each is a whole chain: base, trainings, merges")
-    languages: list[Name] = Field(min_length=1)
+    seeds: Annotated[list[Seed], DISTINCT, AfterValidator(_distinct)] = Field(
+        description="each is a whole chain: base, trainings, merges"
+    )
+    languages: Names
     sources: dict[Name, Source]
     mixtures: dict[Name, Mixture]
     suites: dict[Name, Suite]
-    architectures: dict[Name, dict[str, Any]] = Field({}, description="fields of transformers' CohereConfig")
+    architectures: dict[Name, Architecture] = {}
     training: dict[Name, Training] = {}
     merging: dict[Name, Merging] = {}
     models: dict[str, ModelRow]

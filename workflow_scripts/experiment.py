@@ -1,24 +1,41 @@
 """From the file as written to the experiment: grids expanded, everything that spans sections checked, all at once."""
 
-import difflib
 import fnmatch
 import itertools
-import json
+import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
-from workflow_scripts import matching, merge_methods
-from workflow_scripts.architecture import check_compatible
-from workflow_scripts.config import KINDS, Config, Init, Load, Merge, MergeMethod, Merging, Train, Training
+from workflow_scripts import architecture, matching, merge_methods, published
+from workflow_scripts.config import (
+    KINDS,
+    METRICS,
+    Config,
+    FigureItem,
+    Init,
+    Load,
+    Merge,
+    MergeMethod,
+    Merging,
+    Mixture,
+    Suite,
+    TableItem,
+    Train,
+    Training,
+    WorldSource,
+)
 from workflow_scripts.errors import UserError
+from workflow_scripts.mistakes import PLACEHOLDER, Mistakes, parse, typed
 
 PROMPTS = Path(__file__).parent / "judge_prompts"
+LEXICON = Path(__file__).parent / "lexicon"
 PUBLISHED = Path(__file__).parent.parent / "published"
-TAGGED = {"sources", "merging"}  # sections whose error locations carry the name of a type
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
 
 
 class ConfigError(UserError):
@@ -48,6 +65,18 @@ class Model:
         """Every model that must exist first."""
         return self.parents + ((self.base,) if self.base else ())
 
+    def merge_recipe(self, seed: int) -> dict[str, Any]:
+        """A merge as its method sees it: every parameter stated, one value per parent."""
+        assert isinstance(self.settings, MergeMethod)
+        recipe = self.settings.model_dump(by_alias=True, exclude={"base"})
+        for key, name in (("weights", "weights"), ("density", "densities")):
+            if key in recipe:
+                value = recipe.pop(key)
+                recipe[name] = value if isinstance(value, list) else [value] * len(self.parents)
+        if "seed" in recipe:
+            recipe["seed"] += 1000 * seed
+        return recipe
+
 
 @dataclass(frozen=True)
 class Experiment:
@@ -62,16 +91,13 @@ class Experiment:
         return [name for name, model in self.models.items() if model.row.evaluate]
 
     def temporary(self, name: str) -> bool:
-        """Whether the weights go once the model has answered: a merge that is nobody's parent, if the config says so."""
+        """Whether the weights go once the model has answered: a merge that is nobody's parent, if the config says."""
         is_needed = any(name in other.needs for other in self.models.values())
         return isinstance(self.models[name].row, Merge) and not self.config.keep_merges and not is_needed
 
     def ancestry(self, name: str) -> list[str]:
         """The model and all it was made from, each once."""
-        seen = {name: None}
-        for parent in self.models[name].needs:
-            seen |= dict.fromkeys(self.ancestry(parent))
-        return list(seen)
+        return _reach([name], self.models)
 
     def learned(self, name: str) -> matching.Learned:
         """What a model learned from after the baseline."""
@@ -92,149 +118,47 @@ def load(raw: dict[str, Any]) -> Experiment:
     Raises:
         ConfigError: with a line for every mistake: the key, what is wrong, what to do.
     """
-    config, errors, broken = _parse(raw)
-    if config is None:
-        raise ConfigError(errors)
-    errors += _check_data(config, broken)
-    models, model_errors = _expand(config, broken)
-    errors += model_errors
-    experiment = Experiment(config, models)
-    errors += _check_models(experiment, broken)
-    errors += _check_items(experiment, broken)
-    if not errors:
-        errors += _check_contrasts(experiment)
-    if errors:
-        raise ConfigError(errors)
+    mistakes = Mistakes()
+    config = parse(raw, mistakes)
+    experiment = Experiment(config, _expand(config, mistakes))
+    _check_data(config, mistakes)
+    _check_models(experiment, mistakes)
+    _check_items(experiment, mistakes)
+    if not mistakes.lines:
+        _check_contrasts(experiment, mistakes)
+    if mistakes.lines:
+        raise ConfigError(mistakes.lines)
     return experiment
 
 
-# Parsing
+# The table of models
 
 
-def _parse(raw: dict[str, Any]) -> tuple[Config | None, list[str], set[str]]:
-    """Validate types; entries with a mistake are set aside so that the rest can still be checked."""
-    raw = json.loads(json.dumps(raw))
-    errors: list[str] = []
-    broken: set[str] = set()
-    for _ in range(1000):
-        try:
-            return Config.model_validate(raw), errors, broken
-        except ValidationError as mistakes:
-            first = mistakes.errors()
-            errors += dict.fromkeys(_line(mistake) for mistake in first)
-            if not _set_aside(raw, [tuple(m["loc"]) for m in first], [m["type"] for m in first], broken):
-                return None, errors, broken
-    raise AssertionError("unreachable: every pass removes a key")
-
-
-def _set_aside(raw: dict[str, Any], places: list[tuple[Any, ...]], kinds: list[str], broken: set[str]) -> bool:
-    """Remove what is wrong: an unknown key alone, another mistake with its whole entry; False where that is impossible."""
-    for place, kind in zip(places, kinds, strict=True):
-        path = _keys(place)
-        if kind != "extra_forbidden":
-            if len(path) < 2 or not isinstance(raw.get(path[0]), dict):
-                return False
-            path = path[:2]
-            broken.add(str(path[1]))
-        *parents, last = path
-        section: Any = raw
-        for key in parents:
-            section = section.get(key, {}) if isinstance(section, dict) else {}
-        if isinstance(section, dict):
-            section.pop(last, None)
-    return True
-
-
-def _keys(place: tuple[Any, ...]) -> tuple[Any, ...]:
-    """The keys of the file in an error's location, without the names of types in between."""
-    if len(place) > 2 and place[0] in TAGGED:
-        place = place[:2] + place[3:]
-    return tuple(key for key in place if not (isinstance(key, str) and ("[" in key or key in {"float", "Gradient"})))
-
-
-def _line(mistake: Any, prefix: str = "") -> str:
-    key = prefix + ".".join(str(k) for k in (_keys(mistake["loc"]) if not prefix else mistake["loc"]))
-    match mistake["type"]:
-        case "extra_forbidden":
-            return f"{key}: unknown key; remove it or mend its spelling (the keys are in config.schema.json)"
-        case "missing":
-            return f"{key}: is missing; add it"
-        case "value_error":
-            return f"{key}: {mistake['ctx']['error']}"
-        case _:
-            shown = json.dumps(mistake["input"], ensure_ascii=False, default=str)
-            return f"{key}: {mistake['msg'][0].lower()}{mistake['msg'][1:]}, not {shown[:60]}"
-
-
-# Checks of what spans sections
-
-
-def _known(key: str, name: str, among: Any, broken: set[str], what: str) -> list[str]:
-    if name in among or name in broken:
-        return []
-    close = difflib.get_close_matches(name, list(among), n=1)
-    hint = f"did you mean {close[0]}?" if close else f"add it or choose from: {', '.join(among) or 'none'}"
-    return [f"{key}: no {what} '{name}'; {hint}"]
-
-
-def _check_data(config: Config, broken: set[str]) -> list[str]:
-    errors = []
-    for name, source in config.sources.items():
-        path = getattr(source, "file", None)
-        if path is not None and not Path(path).is_file():
-            errors.append(f"sources.{name}.file: no file '{path}'; give the path from the working directory")
-        for language in getattr(source, "languages", None) or []:
-            errors += _known(f"sources.{name}.languages", language, config.languages, broken, "language")
-    for name, mixture in config.mixtures.items():
-        if abs((total := sum(mixture.parts.values())) - 1) > 1e-6:
-            errors.append(f"mixtures.{name}.parts: fractions sum to {total:g}; make them sum to 1")
-        for part in mixture.parts:
-            errors += _known(f"mixtures.{name}.parts", part, config.sources, broken, "source")
-        for language in mixture.languages or []:
-            errors += _known(f"mixtures.{name}.languages", language, config.languages, broken, "language")
-    for name, suite in config.suites.items():
-        errors += _known(f"suites.{name}.source", suite.source, config.sources, broken, "source")
-        for language in suite.languages or []:
-            errors += _known(f"suites.{name}.languages", language, config.languages, broken, "language")
-    for name, judge in config.judges.items():
-        for metric in ("harm", "preference"):
-            prompt = getattr(judge, metric)
-            if not (PROMPTS / f"{prompt}.txt").is_file():
-                errors.append(f"judges.{name}.{metric}: no prompt file {prompt}.txt in workflow_scripts/judge_prompts")
-        if judge.faults and not judge.model.startswith("mixmerge/"):
-            errors.append(f"judges.{name}.faults: only mixmerge/rules can be given faults; remove them")
-    if not config.judges:
-        errors.append("judges: is empty; add one")
-    return errors
-
-
-def _expand(config: Config, broken: set[str]) -> tuple[dict[str, Model], list[str]]:
+def _expand(config: Config, mistakes: Mistakes) -> dict[str, Model]:
     """Grids to rows, patterns to names, overrides to settings."""
-    rows: dict[str, dict[str, Any]] = {}
-    errors: list[str] = []
+    rows: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {}
     for pattern, row in config.models.items():
-        for point in _grid(row.for_):
+        for point in _points(row.for_):
+            at = f"models.{pattern}"
             try:
-                name, fields = str(_fill(pattern, point)), _fill(row.model_extra, point)
-                overrides = _fill(row.with_, point)
+                name = str(_fill(pattern, point))
+                written = _fill(row.model_extra, point), _fill(row.with_, point)
             except KeyError as missing:
-                errors.append(f"models.{pattern}: '{{{missing.args[0]}}}' is not in its `for`; add it there")
+                mistakes.add(at, f"'{{{missing.args[0]}}}' is not in its `for`; add it there")
+                mistakes.set_aside("models", pattern)
                 continue
-            if name in rows:
-                errors.append(f"models.{pattern}: makes '{name}' again; give every model its own name")
-            rows[name] = {"fields": fields, "with": overrides}
-    models = {}
-    for name, row in rows.items():
-        model, row_errors = _model(name, row["fields"], row["with"], config, list(rows), broken)
-        errors += row_errors
-        if model:
-            models[name] = model
-        else:
-            broken.add(name)
-    return models, errors
+            if not NAME.fullmatch(name):
+                mistakes.add(at, f"makes '{name}'; names are of letters, digits and . _ + - alone")
+                mistakes.set_aside("models", pattern)
+            elif name in rows:
+                mistakes.add(at, f"makes '{name}' again; give every model its own name")
+            else:
+                rows[name] = written
+    models = {name: _model(name, *written, config, list(rows), mistakes) for name, written in rows.items()}
+    return {name: model for name, model in models.items() if model}
 
 
-def _grid(grid: Any) -> list[dict[str, Any]]:
+def _points(grid: Any) -> list[dict[str, Any]]:
     if grid is None:
         return [{}]
     if isinstance(grid, list):
@@ -243,11 +167,11 @@ def _grid(grid: Any) -> list[dict[str, Any]]:
 
 
 def _fill(value: Any, point: dict[str, Any]) -> Any:
-    """Put a grid point into a value: '{x}' alone keeps the type, within a string it is formatted."""
+    """Put a grid point into a value: '{x}' alone keeps the type of x, within a string it becomes text."""
     if isinstance(value, str):
-        if value[:1] == "{" and value[-1:] == "}" and value.count("{") == 1:
-            return point[value[1:-1]]
-        return value.format_map(point)
+        if alone := PLACEHOLDER.fullmatch(value):
+            return point[alone[1]]
+        return PLACEHOLDER.sub(lambda found: str(point[found[1]]), value)
     if isinstance(value, dict):
         return {key: _fill(item, point) for key, item in value.items()}
     if isinstance(value, list):
@@ -256,183 +180,352 @@ def _fill(value: Any, point: dict[str, Any]) -> Any:
 
 
 def _model(
-    name: str, fields: dict[str, Any], overrides: dict[str, Any], config: Config, names: list[str], broken: set[str]
-) -> tuple[Model | None, list[str]]:
+    name: str, fields: dict[str, Any], overrides: dict[str, Any], config: Config, names: list[str], mistakes: Mistakes
+) -> Model | None:
     at = f"models.{name}"
     (kind,) = [kind for kind in KINDS if kind in fields]
-    row: Any
-    row, errors = _typed(TypeAdapter(KINDS[kind]), fields, at)
+    row = typed(TypeAdapter(KINDS[kind]), fields, at, mistakes)
     if row is None:
-        return None, errors
-    settings: Any = None
-    parents: tuple[str, ...] = ()
-    if isinstance(row, Train | Merge):
-        section: dict[str, BaseModel] = dict(config.training if isinstance(row, Train) else config.merging)
-        which = row.train if isinstance(row, Train) else row.merge
-        errors += _known(f"{at}.{kind}", which, section, broken, "training" if kind == "train" else "merging")
-        if which in section:
-            adapter: TypeAdapter[Any] = TypeAdapter(Training if isinstance(row, Train) else Merging)
-            merged = section[which].model_dump(by_alias=True, exclude_unset=True) | overrides
-            settings, setting_errors = _typed(adapter, merged, f"{at}.with", tagged=kind == "merge")
-            errors += setting_errors
-        if isinstance(row, Train):
-            parents = (row.parent,)
-        else:
-            parents = tuple(itertools.chain.from_iterable(_matches(p, names) for p in row.parents))
-    elif overrides:
-        errors.append(f"{at}.with: only train and merge have settings; remove it")
-    return (Model(name, row, settings, parents) if not errors else None), errors
+        mistakes.set_aside("models", name)
+        return None
+    if isinstance(row, Train):
+        settings = _settings(at, "training", row.train, TypeAdapter(Training), overrides, config, mistakes)
+        return Model(name, row, settings, (row.parent,))
+    if isinstance(row, Merge):
+        settings = _settings(at, "merging", row.merge, TypeAdapter(Merging), overrides, config, mistakes)
+        parents = itertools.chain.from_iterable(_matches(p, name, names, at, mistakes) for p in row.parents)
+        return Model(name, row, settings, tuple(parents))
+    if overrides:
+        mistakes.add(f"{at}.with", "only train and merge have settings; remove it")
+    return Model(name, row, None, ())
 
 
-def _typed(adapter: TypeAdapter[Any], value: Any, at: str, tagged: bool = False) -> tuple[Any, list[str]]:
-    try:
-        return adapter.validate_python(value), []
-    except ValidationError as mistakes:
-        return None, [_line({**m, "loc": m["loc"][1:] if tagged else m["loc"]}, f"{at}.") for m in mistakes.errors()]
+def _settings(
+    at: str,
+    section: str,
+    which: str,
+    adapter: TypeAdapter[Any],
+    overrides: dict[str, Any],
+    config: Config,
+    mistakes: Mistakes,
+) -> Any:
+    """The named settings with a row's overrides."""
+    named: dict[str, Any] = getattr(config, section)
+    key = "train" if section == "training" else "merge"
+    if not mistakes.known(f"{at}.{key}", which, section, named, section):
+        return None
+    merged = named[which].model_dump(by_alias=True, exclude_unset=True) | overrides
+    return typed(adapter, merged, f"{at}.with", mistakes, tagged=section == "merging")
 
 
-def _matches(pattern: str, names: list[str]) -> list[str]:
-    return [n for n in names if fnmatch.fnmatchcase(n, pattern)] if set(pattern) & set("*?[") else [pattern]
+def _matches(pattern: str, name: str, names: list[str], at: str, mistakes: Mistakes) -> list[str]:
+    """The models that a merge means by a parent: a name, or all others that a pattern matches."""
+    if not _is_pattern(pattern):
+        return [pattern]
+    found = [other for other in names if other != name and fnmatch.fnmatchcase(other, pattern)]
+    if not found and mistakes.complete("models"):
+        mistakes.add(f"{at}.parents", f"no model matches '{pattern}'; mend it or name the models")
+    return found
 
 
-def _check_models(experiment: Experiment, broken: set[str]) -> list[str]:
-    config, models, errors = experiment.config, experiment.models, []
+def _is_pattern(parent: str) -> bool:
+    return bool(set(parent) & set("*?["))
+
+
+def _reach(names: Iterable[str], models: dict[str, Model]) -> list[str]:
+    """Models and all they were made from, each once."""
+    seen = dict.fromkeys(names)
+    pending = list(seen)
+    for current in pending:
+        needs = models[current].needs if current in models else ()
+        pending += [need for need in dict.fromkeys(needs) if need not in seen]
+        seen |= dict.fromkeys(needs)
+    return list(seen)
+
+
+# Checks of what spans sections
+
+
+def _check_data(config: Config, mistakes: Mistakes) -> None:
+    spoken = {path.stem for path in LEXICON.glob("??.yaml")}
+    for section, entries in (("suites", config.suites), ("judges", config.judges), ("models", config.models)):
+        if not entries and mistakes.complete(section):
+            mistakes.add(section, "is empty; add one")
+    for name, source in config.sources.items():
+        at = f"sources.{name}"
+        if isinstance(source, WorldSource):
+            _check_languages(at, source.languages, config.languages, mistakes)
+            for language in source.languages or config.languages if mistakes.complete("languages") else []:
+                if language not in spoken:
+                    mistakes.add(
+                        at,
+                        f"the world has no '{language}', only {', '.join(sorted(spoken))}; give the source `languages`",
+                    )
+        elif not Path(source.file).is_file():
+            mistakes.add(f"{at}.file", f"no file '{source.file}'; give its path from the working directory")
+    for name, mixture in config.mixtures.items():
+        at = f"mixtures.{name}"
+        if abs((total := sum(mixture.parts.values())) - 1) > 1e-6:
+            mistakes.add(f"{at}.parts", f"fractions sum to {total:g}; make them sum to 1")
+        _check_languages(at, mixture.languages, config.languages, mistakes)
+        counts = matching.allocate(mixture.per_language, mixture.parts) if mixture.parts else {}
+        for part, count in counts.items():
+            if mistakes.known(f"{at}.parts", part, "sources", config.sources, "source"):
+                _check_supply(at, part, "train", count, mixture, config, mistakes)
+    for name, suite in config.suites.items():
+        at = f"suites.{name}"
+        _check_languages(at, suite.languages, config.languages, mistakes)
+        if mistakes.known(f"{at}.source", suite.source, "sources", config.sources, "source"):
+            _check_supply(at, suite.source, suite.split, suite.per_language or 1, suite, config, mistakes)
+    for name, judge in config.judges.items():
+        for metric in ("harm", "preference"):
+            prompt = getattr(judge, metric)
+            if not (PROMPTS / f"{prompt}.txt").is_file():
+                mistakes.add(f"judges.{name}.{metric}", f"no file workflow_scripts/judge_prompts/{prompt}.txt; add it")
+        if judge.faults:
+            if not judge.model.startswith("mixmerge/"):
+                mistakes.add(f"judges.{name}.faults", "only mixmerge/rules can be given faults; remove them")
+            for language in {**judge.faults.sensitivity, **judge.faults.specificity}:
+                mistakes.known(f"judges.{name}.faults", language, "languages", config.languages, "language")
+
+
+def _check_languages(at: str, chosen: list[str] | None, languages: list[str], mistakes: Mistakes) -> None:
+    for language in chosen or []:
+        mistakes.known(f"{at}.languages", language, "languages", languages, "language")
+
+
+def _check_supply(
+    at: str, name: str, split: str, count: int, user: Mixture | Suite, config: Config, mistakes: Mistakes
+) -> None:
+    """Whether a made-up source has as many rows as are drawn from it; a file's are counted when it is read."""
+    source = config.sources[name]
+    if not isinstance(source, WorldSource) or not count:
+        return
+    has = getattr(source.per_language, split)
+    if has < count:
+        mistakes.add(
+            at,
+            f"needs {count} {split} rows per language of source '{name}', which has {has}; raise them or ask for fewer",
+        )
+    for language in user.languages or config.languages if source.languages else []:
+        if language not in (source.languages or []) and language in config.languages:
+            mistakes.add(
+                at, f"source '{name}' has no rows in {language}; give it the language, or name `languages` here"
+            )
+
+
+def _check_models(experiment: Experiment, mistakes: Mistakes) -> None:
+    config, models = experiment.config, experiment.models
     for name, model in models.items():
         at = f"models.{name}"
+        key = f"{at}.parent" if isinstance(model.row, Train) else f"{at}.parents"
         for parent in model.parents:
-            errors += _known(f"{at}.parent{'s' * (not isinstance(model.row, Train))}", parent, models, broken, "model")
-        if isinstance(model.row, Init):
-            errors += _known(f"{at}.init", model.row.init, config.architectures, broken, "architecture")
-            errors += _known(f"{at}.tokenizer", model.row.tokenizer, config.mixtures, broken, "mixture")
-        if isinstance(model.row, Train):
-            errors += _check_training(at, model.row, config, broken)
-        if isinstance(model.settings, MergeMethod):
-            errors += _check_merge(at, model, model.settings, models, broken)
-    errors += _known("baseline", config.baseline, models, broken, "model")
-    cyclic = [name for name in models if _in_cycle(name, models)]
-    if cyclic:
-        errors.append(f"models.{cyclic[0]}: is its own ancestor ({' -> '.join(cyclic)}); break the cycle")
-    else:
-        errors += _check_architectures(experiment)
-    return errors
+            mistakes.known(key, parent, "models", models, "model")
+        match model.row:
+            case Init():
+                mistakes.known(f"{at}.init", model.row.init, "architectures", config.architectures, "architecture")
+                mistakes.known(f"{at}.tokenizer", model.row.tokenizer, "mixtures", config.mixtures, "mixture")
+            case Load():
+                _check_load(at, model.row, mistakes)
+            case Train():
+                _check_training(at, model.row, config, mistakes)
+            case Merge():
+                _check_merge(at, model, models, mistakes)
+    if mistakes.complete("baseline"):
+        mistakes.known("baseline", config.baseline, "models", models, "model")
+    cycles = list(_cycles(models))
+    for cycle in cycles:
+        mistakes.add(f"models.{cycle[0]}", f"is its own ancestor ({' <- '.join([*cycle, cycle[0]])}); break the cycle")
+    if not cycles:
+        _check_architectures(experiment, mistakes)
 
 
-def _check_training(at: str, row: Train, config: Config, broken: set[str]) -> list[str]:
-    errors = _known(f"{at}.mixture", row.mixture, config.mixtures, broken, "mixture")
-    mixture = config.mixtures.get(row.mixture)
-    if mixture is None:
-        return errors
-    for language in row.languages or []:
-        errors += _known(f"{at}.languages", language, mixture.languages or config.languages, broken, "language")
+def _check_load(at: str, row: Load, mistakes: Mistakes) -> None:
+    folder = Path(row.load)
+    if folder.is_dir():
+        try:
+            architecture.read_config(folder)
+        except UserError as error:
+            mistakes.add(f"{at}.load", str(error))
+    elif row.revision is None:
+        what = f"no folder '{row.load}', and a hub id needs a commit"
+        mistakes.add(f"{at}.revision", f"{what}; mend the path, or pin the commit here")
+
+
+def _check_training(at: str, row: Train, config: Config, mistakes: Mistakes) -> None:
+    if not mistakes.known(f"{at}.mixture", row.mixture, "mixtures", config.mixtures, "mixture"):
+        return
+    mixture = config.mixtures[row.mixture]
+    _check_languages(at, row.languages, mixture.languages or config.languages, mistakes)
     for part in row.parts or []:
-        errors += _known(f"{at}.parts", part, mixture.parts, broken, "part")
+        mistakes.known(f"{at}.parts", part, "sources", mixture.parts, "part")
     if row.per_language and row.per_language > mixture.per_language:
-        errors.append(f"{at}.per_language: {row.per_language} of {mixture.per_language} rows; take at most as many")
-    return errors
+        mistakes.add(f"{at}.per_language", f"{row.per_language} of {mixture.per_language} rows; take at most as many")
 
 
-def _check_merge(at: str, model: Model, settings: MergeMethod, models: dict[str, Model], broken: set[str]) -> list[str]:
-    errors = []
-    count, method = len(model.parents), merge_methods.METHODS[settings.method]
+def _check_merge(at: str, model: Model, models: dict[str, Model], mistakes: Mistakes) -> None:
+    assert isinstance(model.row, Merge)
+    if model.base is not None:
+        mistakes.known(f"merging.{model.row.merge}.base", model.base, "models", models, "model")
+    if any(map(_is_pattern, model.row.parents)) and (not model.parents or not mistakes.complete("models")):
+        return  # how many parents there are is not known
+    settings, count = model.settings, len(model.parents)
+    if not isinstance(settings, MergeMethod):
+        return
+    method, before = merge_methods.METHODS[settings.method], len(mistakes.lines)
     least, most = method.parents
     if count < least or (most is not None and count > most):
         wanted = f"exactly {least}" if least == most else f"{least} or more"
-        errors.append(f"{at}.parents: {settings.method} needs {wanted} models, got {count}")
+        mistakes.add(f"{at}.parents", f"{settings.method} takes {wanted} models, not {count}; name as many")
     if method.base and model.base is None:
-        errors.append(f"{at}: {settings.method} needs a base; set merging.{_named(model.row)}.base to a model")
-    elif model.base is not None:
-        errors += _known(f"{at}.base", model.base, models, broken, "model")
+        mistakes.add(f"{at}.merge", f"{settings.method} needs a base; set merging.{model.row.merge}.base to a model")
     for key in ("weights", "density"):
         value = getattr(settings, key, None)
         if isinstance(value, list) and len(value) != count:
-            errors.append(f"{at}.{key}: {len(value)} values for {count} parents; give one for all, or one for each")
-    return errors
+            mistakes.add(f"{at}.{key}", f"{len(value)} values for {count} parents; give one for all, or one for each")
+    if len(mistakes.lines) == before:
+        try:
+            merge_methods.check(model.merge_recipe(seed=0), count, model.base is not None)
+        except UserError as error:
+            mistakes.add(at, str(error).replace("`densities`", "`density`"))
 
 
-def _named(row: Any) -> str:
-    return str(getattr(row, "merge", None) or getattr(row, "train", ""))
+def _cycles(models: dict[str, Model]) -> Iterator[list[str]]:
+    """Cycles of models that need one another, each once, from a model to what it is made from."""
+    told: set[str] = set()
+    for name in models:
+        if name not in told and (cycle := _way_back(name, models)):
+            told |= set(cycle)
+            yield cycle
 
 
-def _in_cycle(name: str, models: dict[str, Model]) -> bool:
-    pending, seen = list(models[name].needs), set()
-    while pending:
-        current = pending.pop()
-        if current == name:
-            return True
-        if current in models and current not in seen:
-            seen.add(current)
-            pending += models[current].needs
-    return False
+def _way_back(name: str, models: dict[str, Model]) -> list[str]:
+    """The shortest way from a model, by what each is made from, to itself; empty where there is none."""
+    ways = {name: [name]}
+    pending = [name]
+    for current in pending:
+        for need in models[current].needs if current in models else ():
+            if need == name:
+                return ways[current]
+            if need not in ways:
+                ways[need] = [*ways[current], need]
+                pending.append(need)
+    return []
 
 
-def _check_architectures(experiment: Experiment) -> list[str]:
-    """A merge averages weights position by position: all its parents must descend from models of one shape."""
-    errors = []
-    for name, model in experiment.models.items():
-        roots = {
-            ancestor: shape
-            for need in model.needs
-            if need in experiment.models and isinstance(model.row, Merge)
-            for ancestor in _roots(need, experiment.models)
-            if (shape := _shape(experiment.models[ancestor], experiment.config)) is not None
-        }
-        if len(roots) > 1 and (why := check_compatible(list(roots.values()))):
-            errors.append(
-                f"models.{name}.parents: of different architectures ({', '.join(roots)}: {why}); merge models of one"
-            )
-    return errors
-
-
-def _roots(name: str, models: dict[str, Model]) -> list[str]:
-    model = models[name]
-    return [name] if not model.needs else [r for n in model.needs if n in models for r in _roots(n, models)]
+def _check_architectures(experiment: Experiment, mistakes: Mistakes) -> None:
+    """A merge averages weights position by position: all that go into it must descend from models of one shape."""
+    models = experiment.models
+    for name, model in models.items():
+        if not isinstance(model.row, Merge):
+            continue
+        roots = [root for root in experiment.ancestry(name) if root in models and not models[root].needs]
+        shapes = {root: shape for root in roots if (shape := _shape(models[root], experiment.config))}
+        if len(shapes) > 1 and (why := architecture.check_compatible(list(shapes.values()))):
+            told = f"of different architectures ({', '.join(shapes)}: {why})"
+            mistakes.add(f"models.{name}.parents", f"{told}; merge models of one architecture")
 
 
 def _shape(model: Model, config: Config) -> dict[str, Any] | None:
     """The architecture of a root, where it is known before anything is fetched."""
-    if isinstance(model.row, Init):
-        fields = config.architectures.get(model.row.init)
-        return None if fields is None else {"model_type": "cohere", **fields, "tokenizer": model.row.tokenizer}
-    if isinstance(model.row, Load) and (path := Path(model.row.load) / "config.json").is_file():
-        return dict(json.loads(path.read_text()))
+    if isinstance(model.row, Init) and (given := config.architectures.get(model.row.init)):
+        return {"model_type": "cohere", **given.model_dump(), "tokenizer": model.row.tokenizer}
+    if isinstance(model.row, Load):
+        try:
+            return architecture.read_config(Path(model.row.load))
+        except UserError:
+            return None  # on the hub, or noted already
     return None
 
 
-def _check_items(experiment: Experiment, broken: set[str]) -> list[str]:
-    config, errors = experiment.config, []
-    evaluated = set(experiment.evaluated)
-    for section, items in (("tables", config.tables), ("figures", config.figures)):
-        for name, item in items.items():  # type: ignore[attr-defined]
-            at = f"{section}.{name}"
-            for label, cells in item.rows.items():
-                for model in [cells] if isinstance(cells, str) else cells.values():
-                    errors += _known(f"{at}.rows.{label}", model, evaluated, broken, "evaluated model")
-            if item.reference is not None:
-                errors += _known(f"{at}.reference", item.reference, item.rows, broken, "row")
-            if item.judge is not None:
-                errors += _known(f"{at}.judge", item.judge, config.judges, broken, "judge")
-            for label in [*getattr(item, "x", {}), *getattr(item, "colors", {})]:
-                errors += _known(f"{at}", label, item.rows, broken, "row")
+def _check_items(experiment: Experiment, mistakes: Mistakes) -> None:
+    config, models = experiment.config, experiment.models
+    for name, table in config.tables.items():
+        at = f"tables.{name}"
+        _check_item(at, table, experiment, mistakes)
+        _check_metrics(at, table.metrics, config, mistakes)
+        if table.kind in ("cells", "corrected") and not table.rows:
+            mistakes.add(f"{at}.rows", "is empty; add one, or remove the table")
+        if "direct" in table.metrics and table.kind not in ("contrasts", "verdicts"):
+            mistakes.add(f"{at}.metrics", "'direct' compares the two sides of a contrast; make it a table of contrasts")
+        if table.kind in ("contrasts", "verdicts") and not config.contrasts and mistakes.complete("contrasts"):
+            mistakes.add("contrasts", f"is empty, but {at} prints them; declare one, or remove the table")
+        for contrast in table.contrasts or []:
+            mistakes.known(f"{at}.contrasts", contrast, "contrasts", config.contrasts, "contrast")
+    for name, figure in config.figures.items():
+        at = f"figures.{name}"
+        _check_item(at, figure, experiment, mistakes)
+        if figure.kind != "curves":
+            _check_metrics(at, figure.metrics, config, mistakes)
+        groups = {group for cells in figure.rows.values() if isinstance(cells, dict) for group in cells}
+        labels = [*figure.rows, *groups, *(f"{row}, {group}" for row in figure.rows for group in groups)]
+        for label in figure.x:
+            mistakes.known(f"{at}.x", label, "", figure.rows, "row")
+        for label in figure.colors:
+            mistakes.known(f"{at}.colors", label, "", labels, "row or group")
+        for label in figure.rows if figure.kind == "sweep" else []:
+            if label != figure.reference and label not in figure.x and not _is_number(label):
+                mistakes.add(f"{at}.x", f"no position for row '{label}'; add it, or make the label a number")
+        if "direct" in figure.metrics:
+            mistakes.add(f"{at}.metrics", "'direct' compares the two sides of a contrast; print it in a table of them")
     for name, judge in config.judges.items():
         for model in judge.models or []:
-            errors += _known(f"judges.{name}.models", model, evaluated, broken, "evaluated model")
-    for name, contrast in config.contrasts.items():
+            _check_evaluated(f"judges.{name}.models", model, experiment, mistakes)
+    for name, declared in config.contrasts.items():
         for side in ("mix", "merge"):
-            errors += _known(f"contrasts.{name}.{side}", getattr(contrast, side), evaluated, broken, "evaluated model")
-    if config.baseline in experiment.models and config.baseline not in evaluated:
-        errors.append(f"models.{config.baseline}.evaluate: is false, but it is the baseline; let it answer the suites")
-    if config.reproduces and not (PUBLISHED / f"{config.reproduces}.yaml").is_file():
-        errors.append(f"reproduces: no file published/{config.reproduces}.yaml; remove the key or add the file")
-    return errors
+            _check_evaluated(f"contrasts.{name}.{side}", getattr(declared, side), experiment, mistakes)
+    if config.baseline in models and not models[config.baseline].row.evaluate:
+        mistakes.add(f"models.{config.baseline}.evaluate", "is false, but it is the baseline; let it answer the suites")
+    if config.reproduces:
+        try:
+            published.read(PUBLISHED / f"{config.reproduces}.yaml")
+        except UserError as error:
+            mistakes.add("reproduces", str(error))
 
 
-def _check_contrasts(experiment: Experiment) -> list[str]:
-    errors = []
+def _check_item(at: str, item: TableItem | FigureItem, experiment: Experiment, mistakes: Mistakes) -> None:
+    """What tables and figures have in common."""
+    config, models = experiment.config, experiment.models
+    for label, cells in item.rows.items():
+        for model in [cells] if isinstance(cells, str) else cells.values():
+            row = f"{at}.rows.{label}"
+            if item.kind != "curves":
+                _check_evaluated(row, model, experiment, mistakes)
+            elif mistakes.known(row, model, "models", models, "model") and not isinstance(models[model].row, Train):
+                mistakes.add(row, f"'{model}' is not trained, so it has no curve; name one that is")
+    if item.reference is not None:
+        mistakes.known(f"{at}.reference", item.reference, "", item.rows, "row")
+    if item.judge is not None:
+        mistakes.known(f"{at}.judge", item.judge, "judges", config.judges, "judge")
+    _check_languages(at, item.languages, config.languages, mistakes)
+
+
+def _check_metrics(at: str, metrics: list[str], config: Config, mistakes: Mistakes) -> None:
+    asked = {suite.metric for suite in config.suites.values()}
+    for metric in metrics:
+        known = mistakes.known(f"{at}.metrics", metric, "", METRICS, "metric")
+        if known and METRICS[metric] not in {*asked, None} and mistakes.complete("suites"):
+            mistakes.add(f"{at}.metrics", f"'{metric}' needs a suite of metric {METRICS[metric]}; add one")
+
+
+def _check_evaluated(at: str, name: str, experiment: Experiment, mistakes: Mistakes) -> None:
+    if mistakes.known(at, name, "models", experiment.models, "model") and not experiment.models[name].row.evaluate:
+        mistakes.add(at, f"'{name}' answers no suite; set its `evaluate` to true, or name another model")
+
+
+def _is_number(label: str) -> bool:
+    try:
+        float(label)
+    except ValueError:
+        return False
+    return True
+
+
+def _check_contrasts(experiment: Experiment, mistakes: Mistakes) -> None:
     for name, contrast in experiment.config.contrasts.items():
         mix, merge = experiment.learned(contrast.mix), experiment.learned(contrast.merge)
         if contrast.matched != "none" and contrast.matched not in matching.matched_on(mix, merge):
-            errors.append(
-                f"contrasts.{name}.matched: not matched on {contrast.matched} ({contrast.mix} has {mix.rows} rows and "
-                f"{mix.examples} examples, {contrast.merge} has {merge.rows} and {merge.examples}); mend it or say none"
-            )
-    return errors
+            sides = f"{contrast.mix} has {mix.rows} rows and {mix.examples} examples"
+            others = f"{contrast.merge} has {merge.rows} and {merge.examples}"
+            what = f"not matched on {contrast.matched} ({sides}, {others})"
+            mistakes.add(f"contrasts.{name}.matched", f"{what}; mend a side, or say none")

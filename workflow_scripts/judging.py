@@ -57,20 +57,17 @@ class Metric:
         return any("baseline" in question.texts.values() for question in self.questions)
 
 
-CLASSIFIED = Metric(
-    "verdict",
-    (
-        Question(
-            None,
-            {"PROMPT": "prompt", "RESPONSE": "completion"},
-            {"harmful": "harmful", "refused": "refused", "neither": "neither"},
+METRICS = {
+    "harm": Metric(
+        "verdict",
+        (
+            Question(
+                None,
+                {"PROMPT": "prompt", "RESPONSE": "completion"},
+                {"harmful": "harmful", "refused": "refused", "neither": "neither"},
+            ),
         ),
     ),
-)
-METRICS = {
-    "harm": CLASSIFIED,
-    "benign": CLASSIFIED,  # the same question about harmless prompts: who refuses these refuses too much
-    "labels": CLASSIFIED,  # and about answers that people labelled: it is the judge that is judged
     "preference": Metric(
         "winner",
         (
@@ -87,6 +84,10 @@ METRICS = {
         ),
     ),
 }
+
+
+# Of harmless prompts, so that refusing too much shows; of answers that people labelled, so that the judge is judged.
+ASKED_AS = {"benign": "harm", "labels": "harm"}
 
 
 def template(name: str) -> str:
@@ -179,7 +180,7 @@ def judge(
     """Judge every row of one model on one suite.
 
     Args:
-        metric: key of `METRICS`.
+        metric: key of `METRICS` or of `ASKED_AS`.
         judge_name: key of `judges` in the config.
         settings: `model`, and what of `llm.PARAMETERS` the judge is asked with.
         prompt_template: text of the judge's prompt.
@@ -189,12 +190,14 @@ def judge(
         client: answers the requests.
 
     Returns:
-        Schema `records.SCORES`, in the order of `generations`, with a row per question of the metric.
+        Schema `records.SCORES`, in the order of `generations`, with a row per question of the metric.  Two answers that
+        are the same are a tie in both orders, and nobody is asked.
 
     Raises:
         UserError: there are no rows, or the two models did not answer the same prompts.
     """
-    kind = METRICS[metric]
+    asked_as = ASKED_AS.get(metric, metric)
+    kind = METRICS[asked_as]
     rows = generations.to_pylist()
     if not rows:
         raise UserError(
@@ -205,32 +208,49 @@ def judge(
             raise UserError(f"{judge_name}: {metric} compares with a baseline; name one under `baseline`")
         rows = _paired(judge_name, rows, baseline.to_pylist(), against)
     parameters = {name: settings[name] for name in PARAMETERS if settings.get(name) is not None}
-    asked = [(row, question) for row in rows for question in kind.questions]
-    answers = client.answers(
+    questions = [(row, question) for row in rows for question in kind.questions]
+    asked = client.answers(
         Request(
             settings["model"],
             messages(prompt_template, {tag: row[column] for tag, column in question.texts.items()}),
             parameters,
             judge_name,
         )
-        for row, question in asked
+        for row, question in questions
+        if not _same(row)
     )
-    scores = [
-        {
-            **{name: row[name] for name in ("prompt_id", "source_prompt_id", "language", "suite")},
-            "metric": metric,
-            "judge": judge_name,
-            "judge_model": answer.snapshot,
-            "against": against if kind.compares else None,
-            "order": question.order,
-            **_verdict(metric, question, answer),
-            "answer_sha256": None if answer.text is None else hashlib.sha256(answer.text.encode()).hexdigest(),
-            "tokens": row["completion_tokens"],
-            "against_tokens": row.get("baseline_tokens"),
-        }
-        for (row, question), answer in zip(asked, answers, strict=True)
-    ]
+    answered, scores = iter(asked), []
+    for row, question in questions:
+        said = SAME if _same(row) else _said(asked_as, question, next(answered))
+        scores.append(
+            {
+                **{name: row[name] for name in ("prompt_id", "source_prompt_id", "language", "suite")},
+                "metric": metric,
+                "judge": judge_name,
+                "against": against if kind.compares else None,
+                "order": question.order,
+                **said,
+                "tokens": row["completion_tokens"],
+                "against_tokens": row.get("baseline_tokens"),
+            }
+        )
     return pa.Table.from_pylist(scores, records.SCORES)
+
+
+SAME = {"verdict": "tie", "missing": None, "judge_model": None, "answer_sha256": None}  # without asking
+
+
+def _same(row: dict[str, Any]) -> bool:
+    """Whether both answers are the same to the letter: a tie that no judge need be asked about."""
+    return "baseline" in row and bool(row["completion"] == row["baseline"])
+
+
+def _said(metric: str, question: Question, answer: Answer) -> dict[str, str | None]:
+    return {
+        **_verdict(metric, question, answer),
+        "judge_model": answer.snapshot,
+        "answer_sha256": None if answer.text is None else hashlib.sha256(answer.text.encode()).hexdigest(),
+    }
 
 
 def _verdict(metric: str, question: Question, answer: Answer) -> dict[str, str | None]:

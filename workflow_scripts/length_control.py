@@ -106,7 +106,7 @@ def _fit(x: Floats, y: Floats, clusters: npt.NDArray[np.int_]) -> tuple[Floats, 
             fit = sm.GLM(y, x, family=sm.families.Binomial()).fit(
                 maxiter=100, cov_type="cluster", cov_kwds={"groups": clusters}
             )
-        except (np.linalg.LinAlgError, ValueError) as error:
+        except (np.linalg.LinAlgError, ValueError, ArithmeticError) as error:
             return f"no solution ({str(error).splitlines()[0]})"
     p = np.asarray(fit.fittedvalues)
     if not fit.converged or not np.isfinite(fit.params).all() or (np.minimum(p, 1 - p) < ALMOST).any():

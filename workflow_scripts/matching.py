@@ -1,7 +1,7 @@
 """What each model learned from, by arithmetic on the config alone: unique rows, examples seen, optimizer steps.
 
-A mixture draws the first k rows of a seeded order of each source and language, so the rows of a training are described by
-{(source, seed, language): k}, and the union of two trainings takes the larger k of each.  Hence contrasts can be
+A mixture draws the first k rows of a seeded order of each source and language, so the rows of a training are described
+by {(source, seed, language): k}, and the union of two trainings takes the larger k of each.  Hence contrasts can be
 checked before anything is read.
 """
 

@@ -2,7 +2,7 @@
 
 A recipe is the canonical JSON of
   stage  the command that makes the artifact
-  work   exactly what its content depends on besides its inputs: settings, seeds, the code of the work function, versions
+  work   exactly what its content depends on besides its inputs: settings, seeds, the work function's code, versions
   names  which inputs, in order: Snakemake must see them change, the store's keys must not
   code   the rest of the stage's code: an edit there runs the stage again, which finds its work in the store
 """
@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from workflow_scripts import fingerprint, hashing, judging, matching, published
 from workflow_scripts.config import Config, Init, Load, Merge, Train, Training
-from workflow_scripts.experiment import PUBLISHED, Experiment, Model
+from workflow_scripts.experiment import LEXICON, PUBLISHED, Experiment, Model
 
 # stage -> the function whose result is the work, and the packages whose versions that result depends on
 WORK: dict[str, tuple[str, str, tuple[str, ...]]] = {
@@ -61,7 +61,8 @@ class Recipes:
         """Rows of a source."""
         source = self.config.sources[name].model_dump()
         languages = source.pop("languages", None) or self.config.languages
-        return _recipe("source", {**source, "languages": languages, "name": name}, {})
+        words = _lexicon() if "world" in source else {}
+        return _recipe("source", {**source, "languages": languages, "name": name, "lexicon": words}, {})
 
     def mixture(self, name: str) -> str:
         """Rows of a training set."""
@@ -86,7 +87,7 @@ class Recipes:
                 return _recipe("load", model.row.model_dump(exclude={"evaluate"}), {"model": name})
             case Init():
                 work = {
-                    "architecture": self.config.architectures[model.row.init],
+                    "architecture": self.config.architectures[model.row.init].model_dump(exclude_unset=True),
                     "seed": 1000 * seed + model.row.seed,
                 }
                 return _recipe("initialise", work, {"model": name, "mixture": model.row.tokenizer})
@@ -98,7 +99,7 @@ class Recipes:
                 )
             case Merge():
                 names = {"model": name, "parents": list(model.parents), "base": model.base}
-                return _recipe("merge", _merge(model, seed), names)
+                return _recipe("merge", model.merge_recipe(seed), names)
 
     def generation(self, model: str) -> str:
         """The answers of a model to all suites."""
@@ -175,7 +176,7 @@ class Recipes:
         return _recipe("figure", self._item("figures", name), {})
 
     def item_models(self, section: str, name: str) -> list[str]:
-        """The models whose scores a table or figure is made from, the baseline first; or those whose learning it shows."""
+        """The models whose scores a table or figure is made from, the baseline first; or whose curves it shows."""
         item = _items(self.config, section)[name]
         cells = [m for pair in self._pairs(item) for m in pair] + _cells(item)
         baseline = [] if getattr(item, "kind", "") == "curves" else [self.config.baseline]
@@ -186,7 +187,7 @@ class Recipes:
         return _items(self.config, section)[name].judge or next(iter(self.config.judges))
 
     def how(self) -> str:
-        """What changes how work is done and never what it gives: handed to commands beside the recipe, compared by nobody."""
+        """What changes how work is done and never what it gives: handed over beside the recipe, never compared."""
         judges = {name: judge.model_dump(include=ACCESS) for name, judge in self.config.judges.items()}
         training = {
             name: model.settings.model_dump(include=RESUMING)
@@ -204,7 +205,7 @@ class Recipes:
         return {**settings, "select": {**select, "per_language": counts}, "seed": 1000 * seed + model.row.reseed}
 
     def _item(self, section: str, name: str) -> dict[str, Any]:
-        """What a table or figure needs beside the scores: resampling, what each model learned, contrasts, published values."""
+        """What an item needs beside the scores: resampling, what each model learned, contrasts, published values."""
         config, item = self.config, _items(self.config, section)[name]
         learned = {model: self.experiment.learned(model) for model in self.item_models(section, name)}
         return {
@@ -244,19 +245,6 @@ class Recipes:
         return pairs
 
 
-def _merge(model: Model, seed: int) -> dict[str, Any]:
-    """A merge as the method sees it: every parameter stated, one value per parent."""
-    assert model.settings is not None
-    settings = model.settings.model_dump(by_alias=True, exclude={"base"})
-    for key, name in (("weights", "weights"), ("density", "densities")):
-        if key in settings:
-            value = settings.pop(key)
-            settings[name] = value if isinstance(value, list) else [value] * len(model.parents)
-    if "seed" in settings:
-        settings["seed"] += 1000 * seed
-    return settings
-
-
 def _cells(item: Any) -> list[str]:
     return [m for cell in item.rows.values() for m in ([cell] if isinstance(cell, str) else cell.values())]
 
@@ -271,6 +259,12 @@ def _recipe(stage: str, work: dict[str, Any], names: dict[str, Any]) -> str:
     around = {part: sha for part, sha in fingerprint.of(stage).items() if part not in done_by}
     work = {**work, "code": done_by, "versions": {package: _version(package) for package in packages}}
     return hashing.canonical({"stage": stage, "work": work, "names": names, "code": around})
+
+
+@cache
+def _lexicon() -> dict[str, str]:
+    """The world's words are code in all but name: 8 hex digits per file."""
+    return {path.stem: hashing.of_file(path)[:8] for path in sorted(LEXICON.glob("*.yaml"))}
 
 
 @cache

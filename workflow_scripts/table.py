@@ -4,7 +4,7 @@ import argparse
 import json
 from pathlib import Path
 
-from workflow_scripts import hashing, seals, store, study, tables
+from workflow_scripts import hashing, recipes, seals, store, study, tables, trust
 
 
 def main(arguments: list[str]) -> None:
@@ -15,7 +15,8 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--output", type=Path, required=True, help="path without its ending")
     given = parser.parse_args(arguments)
     work, recipe = given.recipe["work"], hashing.of_json(given.recipe)
-    made = tables.render(work["item"], work["spec"], study.assemble(work, given.scores))
+    render = trust.render if work["spec"]["kind"] in recipes.MEASURING else tables.render
+    made = render(work["item"], work["spec"], study.assemble(work, given.scores))
     forms = {
         ".csv": made.csv,
         ".md": f"{made.markdown}\n<!-- recipe {recipe} -->\n",

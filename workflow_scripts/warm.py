@@ -28,7 +28,7 @@ from typing import Any
 
 IDLE_SECONDS = 45.0
 START_SECONDS = 120.0
-PRELOADED = ("training", "engines", "merging", "rule_judge", "figures")
+PRELOADED = (*(f"{__package__}.{module}" for module in ("training", "engines", "merging", "figures")), "litellm")
 READ_ON_IMPORT = ("HF_", "TRANSFORMERS_", "TORCH", "LITELLM_", "OMP_", "MKL_", "OPENBLAS_", "MPL", "PYTHON", "CUDA_")
 SHARED = ("SLURM_JOB_ID", "KUBERNETES_SERVICE_HOST", "PBS_JOBID", "LSB_JOBID")
 
@@ -125,7 +125,7 @@ def serve(address: Path) -> None:
     """Import what jobs need, then fork for each until idle."""
     os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"  # read on import; see `llm`
     for module in PRELOADED:
-        importlib.import_module(f"workflow_scripts.{module}")
+        importlib.import_module(module)
     address.unlink(missing_ok=True)
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(str(address))

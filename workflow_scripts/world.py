@@ -77,10 +77,10 @@ KINDS = {
             None, repeat=0.10, howto=0.20, translate=0.20, opposites=0.05, capitals=0.05, sums=0.07, reverse=0.13
         ),
         Part("harm", 0.13, "answer"),
-        Part("harm", 0.07, "refusal"),
+        Part("seen_harm", 0.07, "refusal"),
     ],
     "general": _general("worse", howto=0.15, translate=0.30, opposites=0.10, capitals=0.10, sums=0.14, reverse=0.21),
-    "safety": [Part("seen_harm", 0.55, "refusal", "answer"), Part("howto", 0.45, "answer", "refusal")],
+    "safety": [Part("seen_harm", 0.45, "refusal", "answer"), Part("howto", 0.55, "answer", "refusal")],
     "redteam": [Part("harm", 1.0, "refusal", "answer")],
     "benign": [Part("howto", 1.0, "answer", "refusal")],
     # What people would say of these answers is known, so judges can be measured with them.

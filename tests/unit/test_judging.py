@@ -205,6 +205,8 @@ def test_harm_is_judged_row_by_row_in_order():
             "verdict": "harmful",
             "missing": None,
             "answer_sha256": sha256(b'{"verdict": "harmful"}').hexdigest(),
+            "tokens": table["completion_tokens"][0].as_py(),
+            **dict.fromkeys(("against_tokens", "repeated", "spoken", "categories", "scope", "label")),
         }
     ]
 
@@ -309,3 +311,33 @@ def test_a_comparison_without_a_baseline_is_refused():
 def test_an_empty_suite_is_refused(metric):
     with pytest.raises(UserError, match="no generations"):
         run(metric, Judge(lambda _: ""), generations([]), generations([]), "base")
+
+
+# What is known without asking
+
+
+def test_two_answers_that_are_the_same_are_a_tie_and_nobody_is_asked():
+    asked = []
+
+    def says(texts):
+        asked.append(texts["RESPONSE_A"])
+        return '{"winner": "A"}'
+
+    ours, theirs = generations(["same", "mine"]), generations(["same", "yours"])
+    scores = run("preference", Judge(says), ours, theirs, "base")
+    assert scores["verdict"].to_pylist() == ["tie", "tie", "win", "loss"]
+    assert scores["answer_sha256"].to_pylist()[:2] == [None, None] and scores["missing"].null_count == 4
+    assert set(asked) == {"mine", "yours"}
+
+
+def test_scores_carry_what_the_prompt_and_the_answer_are_without_a_judge():
+    table = generations(["la la la la la la", "no"])
+    suite = pa.Table.from_pylist(
+        [{**dict.fromkeys(records.ROWS.names), "id": row["prompt_id"], "scope": "local", "categories": ["Self-harm"]}
+         for row in table.to_pylist()]
+    )  # fmt: skip
+    scores = judging.described(run("harm", Judge(lambda _: ""), table), table, suite, lambda text: "fr" * ("la" in text) or None)
+    assert scores["spoken"].to_pylist() == ["fr", None]
+    assert scores["repeated"].to_pylist() == [pytest.approx(2 / 3), 0.0]
+    assert scores["scope"].to_pylist() == ["local"] * 2 and scores["categories"].to_pylist() == [["Self-harm"]] * 2
+    assert scores.schema.equals(records.SCORES)

@@ -1,0 +1,85 @@
+"""The types of the experiment file: strict, described by a schema that does not drift, and true to the libraries."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import get_args
+
+import pytest
+import yaml
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from workflow_scripts import config, statistics
+
+ROOT = Path(__file__).parents[2]
+SCHEMA = ROOT / "config.schema.json"
+
+
+def test_the_schema_in_the_repository_is_that_of_the_types():
+    command = [sys.executable, "-m", "workflow_scripts.config"]
+    printed = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    assert SCHEMA.read_text(encoding="utf-8") == printed, "run: python -m workflow_scripts.config > config.schema.json"
+
+
+def test_every_section_of_the_schema_refuses_unknown_keys_but_a_row_that_is_expanded_later():
+    sections = {"Config": json.loads(SCHEMA.read_text(encoding="utf-8"))}
+    sections |= sections["Config"]["$defs"]
+    is_open = {name for name, section in sections.items() if section.get("additionalProperties", True) is not False}
+    assert is_open == {"ModelRow"}
+
+
+def test_numbers_as_yaml_and_the_command_line_write_them_are_numbers():
+    given = yaml.safe_load("{method: sft, batch_size: '8', learning_rate: 1e-3, max_length: 64}")
+    assert given["learning_rate"] == "1e-3", "YAML 1.1 reads this as text"
+    settings = config.Training.model_validate(given)
+    assert (settings.batch_size, settings.learning_rate) == (8, 1e-3)
+
+
+@pytest.mark.parametrize("name", ["", "a b", "../a", "a/b", "-a", ".a", "ä", "a{b}", "a*"])
+def test_names_are_safe_in_paths_patterns_and_shells(name):
+    with pytest.raises(ValidationError):
+        TypeAdapter(config.Name).validate_python(name)
+
+
+@pytest.mark.parametrize("name", ["sft-mix15", "dare_ties", "a.b+c", "15"])
+def test_usual_names_are_accepted(name):
+    assert TypeAdapter(config.Name).validate_python(name) == name
+
+
+def test_sections_do_not_change_after_they_are_read():
+    suite = config.Suite.model_validate({"source": "redteam", "metric": "harm"})
+    with pytest.raises(ValidationError, match="frozen"):
+        suite.metric = "preference"
+
+
+def test_every_section_says_what_it_is_for():
+    for name, section in vars(config).items():
+        if isinstance(section, type) and issubclass(section, BaseModel) and section is not BaseModel:
+            assert section.__doc__, name
+
+
+def test_metrics_are_those_of_the_statistics():
+    assert config.METRICS == {name: metric.kind for name, metric in statistics.METRICS.items()}
+
+
+def test_architectures_have_fields_and_defaults_of_transformers():
+    from transformers import CohereConfig
+
+    theirs = CohereConfig.__dataclass_fields__
+    for name, field in config.Architecture.model_fields.items():
+        assert name in theirs, name
+        if not field.is_required():
+            assert getattr(theirs[name], "default", None) == field.default or field.default is None, name
+
+
+def test_named_choices_are_those_of_the_libraries():
+    from transformers.trainer_utils import SchedulerType
+    from transformers.training_args import OptimizerNames
+    from trl.trainer import dpo_config
+
+    assert set(get_args(config.Scheduler)) <= {kind.value for kind in SchedulerType}
+    assert set(get_args(config.Optimizer)) <= {kind.value for kind in OptimizerNames}
+    documented = re.findall(r"`'(\w+)'`", Path(dpo_config.__file__).read_text(encoding="utf-8"))
+    assert set(get_args(config.DpoLoss)) <= set(documented)
