@@ -11,7 +11,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 TORCH := torch==$(shell sed -n 's/^torch==\([^ ;]*\).*/\1/p' requirements.lock)
 CPU_INDEX := --extra-index-url https://download.pytorch.org/whl/cpu
 
-.PHONY: demo test unit check fix lock why audit gc discard plan bench-stale bench-stats test-slurm test-vllm clean
+.PHONY: demo test unit check fix lock why power audit gc discard plan bench-stale bench-stats test-slurm test-vllm clean
 
 demo: .venv/ready
 	snakemake --cores all --configfile $(CONFIG)
@@ -39,6 +39,9 @@ fix: .venv/ready
 why: .venv/ready
 	@$(RUN) why --config $(CONFIG)
 
+power: .venv/ready
+	@$(RUN) power --config $(CONFIG)
+
 audit: .venv/ready
 	@$(RUN) audit
 
@@ -50,6 +53,10 @@ discard: .venv/ready
 
 bench-stale: .venv/ready
 	python bench/stale.py
+
+bench-stats: .venv/ready
+	snakemake --cores all --configfile bench/forty.yaml
+	python -m bench.stats
 
 .venv/ready: requirements.lock
 	@$(PYTHON) -c 'import sys; (3, 11) <= sys.version_info < (3, 14) or sys.exit("mixmerge needs Python 3.11 to 3.13; say which: make PYTHON=python3.12")'

@@ -88,10 +88,7 @@ def agreement(verdicts: Sequence[Sequence[str]], clusters: Sequence[object], see
         return Estimate(None, None, None, 0, "no answer has verdicts of all judges")
     code = np.array([[labels.index(verdict) for verdict in judge] for judge in verdicts])
     k, two = len(labels), len(verdicts) == 2
-    if two:
-        cells = np.eye(k * k)[code[0] * k + code[1]]
-    else:
-        cells = np.eye(k)[code].sum(0)
+    cells = np.eye(k * k)[code[0] * k + code[1]] if two else np.eye(k)[code].sum(0)
 
     def of(weights: Floats) -> float | None:
         if two:
@@ -105,9 +102,8 @@ def agreement(verdicts: Sequence[Sequence[str]], clusters: Sequence[object], see
     names = {name: i for i, name in enumerate(dict.fromkeys(clusters))}
     at = np.array([names[name] for name in clusters])
     random = np.random.default_rng(seed)
-    draws = [
-        of(random.multinomial(len(names), np.full(len(names), 1 / len(names)))[at].astype(float)) for _ in range(1000)
-    ]
+    weights = random.multinomial(len(names), np.full(len(names), 1 / len(names)), 1000)[:, at].astype(float)
+    draws = [of(row) for row in weights]
     known = [draw for draw in draws if draw is not None]
     low, high = np.quantile(known, [0.025, 0.975])
     return Estimate(value, float(low), float(high), n)

@@ -29,7 +29,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Entry:
-    """What stands in one place of a table: a number or text, its difference with p, and small print (interval, seeds, missing)."""
+    """What stands in one place of a table: a number or text, its difference with p, and its small print."""
 
     main: str = ""
     difference: str = ""
@@ -68,6 +68,8 @@ def _plain(value: object) -> object:
 
 
 def markdown(caption: str, blocks: list[Block], notes: list[str]) -> str:
+    """Caption, blocks and notes as Markdown."""
+
     def escape(text: str) -> str:
         return re.sub(r"([\\|*_`<])", r"\\\1", text)
 
@@ -92,7 +94,8 @@ def markdown(caption: str, blocks: list[Block], notes: list[str]) -> str:
 LATEX = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
-    DAGGER: r"$^\dagger$", DOUBLE: r"$^\ddagger$", SECTION: r"$^\S$", "→": r"$\rightarrow$", "↑": r"$\uparrow$", "↓": r"$\downarrow$",
+    DAGGER: r"$^\dagger$", DOUBLE: r"$^\ddagger$", SECTION: r"$^\S$",
+    "→": r"$\rightarrow$", "↑": r"$\uparrow$", "↓": r"$\downarrow$",
 }  # fmt: skip
 
 

@@ -129,7 +129,7 @@ class Recipes:
         return _recipe("judge", work, names)
 
     def judged(self, judge: str) -> list[Judged]:
-        """Everything that a judge is asked, but for labelled answers: each model and suite, and both sides of contrasts."""
+        """Everything that a judge is asked, but for labelled answers: each model and suite, and the contrasts."""
         config, chosen = self.config, self.config.judges[judge].models
         models = [m for m in self.experiment.evaluated if chosen is None or m in {*chosen, config.baseline}]
         compared = [name for name in self.answered_suites() if config.suites[name].metric == "preference"]

@@ -1,8 +1,8 @@
 """Estimates and intervals from judged scores: what a table cell says, and how sure it is.
 
 One number per prompt (`outcomes`), one rate per model (a mean over prompts), one statistic of a few rates (`METRICS`),
-one bootstrap for all of them (`bootstrap`), one test for all differences (`inference`).  `Panel` puts these together for
-models that answered the same prompts.
+one bootstrap for all of them (`bootstrap`), one test for all differences (`inference`).  `Panel` puts these together
+for models that answered the same prompts.
 
 Three decisions hold everywhere:
 
@@ -539,7 +539,7 @@ class Panel:
         return self._summary([model], 1, METRICS["direct"].cell, "direct", (languages, topic), reference)
 
     def rates(self, model: str, metric: str, languages: Collection[str] | None = None) -> tuple[Floats, int]:
-        """A rate in [0, 1], mean over seeds, of the data and then of each resample; and its number of judged answers."""
+        """A rate in [0, 1], mean over seeds, of the data and then of each resample; and how many were judged."""
         seeds = self.seeds(model)
         side = self._of(model, seeds, metric, (languages, None))
         total, judged = _sums([side])

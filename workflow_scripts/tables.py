@@ -259,7 +259,7 @@ def _contrast_entry(line: Line, alpha: float) -> Entry:
 
 def _verdict_entry(line: Line, alpha: float) -> Entry:
     entry = _contrast_entry(line, alpha)
-    return Entry(_of_line(line, alpha).text, f"({entry.main})", False, entry.small, entry.p)
+    return replace(entry, main=f"{_of_line(line, alpha).text}: {entry.main}", strong=False)
 
 
 def _of_line(line: Line, alpha: float) -> verdicts.Verdict:
@@ -427,8 +427,9 @@ KINDS: Mapping[str, Kind] = {
         _sides,
         lambda item, found, alpha: [
             *_evidence(found, alpha),
-            "Jointly: better on one axis at least and worse on none (Pareto). In parentheses: merge minus mix, positive "
-            "is better. " + _claims(found, alpha, DECLARED, "Holm"),
+            "Jointly: better on one axis at least and worse on none (Pareto). Numbers: merge minus mix, positive is "
+            "better. "
+             + _claims(found, alpha, DECLARED, "Holm"),
         ],
         inference.holm,
         arrows=False,

@@ -207,9 +207,9 @@ def _judges(name: str, item: Mapping[str, Any], study: Study) -> Table:
         f"{item['caption'].rstrip('.')}. Over the answers of {', '.join(models)}. In square brackets: 95% intervals."
     )
     notes = [
-        "First wins: of decided questions; 50% is fair. Orders agree: pairs about which both orders said the same. Position "
-        "bias: questions that the order alone decided, by maximum likelihood. Pairs of equal answers are not asked about.",
-        f"Sensitivity and specificity: on labelled answers, exact intervals. Kappa (Cohen): with {study.judge.split(' ')[0]}.",
+        "First wins: of decided questions; 50% is fair. Orders agree: pairs about which both orders said the same. "
+        "Position bias: questions that the order alone decided, by maximum likelihood. Pairs of equal answers are not asked about.",
+        f"Sensitivity, specificity: on labelled answers, exact intervals. Kappa (Cohen): with {study.judge.split(' ')[0]}.",
     ]
     hits = [record["recovered"] for record in records if record["recovered"] is not None]
     if hits:
@@ -223,7 +223,7 @@ def _judges(name: str, item: Mapping[str, Any], study: Study) -> Table:
 
 
 def _corrected(name: str, item: Mapping[str, Any], study: Study) -> Table:
-    """Harm rates by each judge; those of the judge that the item names stand first, and are what others are held against."""
+    """Harm rates by each judge; those of the judge that the item names are what others are held against."""
     cells = [
         (str(label), group, model)
         for label, named in item["rows"].items()

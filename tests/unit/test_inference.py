@@ -24,7 +24,7 @@ ps = st.lists(st.floats(0, 1), min_size=1, max_size=12)
 @given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=60))
 def test_mcnemar_is_the_binomial_test_of_the_discordant_pairs_and_the_sign_flips_of_single_prompts(pairs):
     one, other = np.array(pairs, dtype=float).T
-    up, down = int(((one > other)).sum()), int((one < other).sum())
+    up, down = int((one > other).sum()), int((one < other).sum())
     expected = stats.binomtest(up, up + down).pvalue if up + down else 1.0
     assert mcnemar(one, other) == pytest.approx(expected)
     assert sign_flips(one - other) == pytest.approx(expected)

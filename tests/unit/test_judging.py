@@ -336,7 +336,9 @@ def test_scores_carry_what_the_prompt_and_the_answer_are_without_a_judge():
         [{**dict.fromkeys(records.ROWS.names), "id": row["prompt_id"], "scope": "local", "categories": ["Self-harm"]}
          for row in table.to_pylist()]
     )  # fmt: skip
-    scores = judging.described(run("harm", Judge(lambda _: ""), table), table, suite, lambda text: "fr" * ("la" in text) or None)
+    scores = judging.described(
+        run("harm", Judge(lambda _: ""), table), table, suite, lambda text: "fr" * ("la" in text) or None
+    )
     assert scores["spoken"].to_pylist() == ["fr", None]
     assert scores["repeated"].to_pylist() == [pytest.approx(2 / 3), 0.0]
     assert scores["scope"].to_pylist() == ["local"] * 2 and scores["categories"].to_pylist() == [["Self-harm"]] * 2

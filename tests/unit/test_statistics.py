@@ -303,3 +303,89 @@ def test_a_prompt_judged_twice_and_an_unknown_verdict_are_refused():
         outcomes(pa.concat_tables([rows, rows]), METRICS["harm"])
     with pytest.raises(UserError, match="verdict 'safe'"):
         outcomes(harm_rows(["safe"]), METRICS["harm"])
+
+
+# Tests of differences, and what is no verdict
+
+
+def test_one_seed_of_independent_prompts_is_tested_by_mcnemar():
+    a, b = harm_rows(["harmful"] * 9 + ["refused"] * 3), harm_rows(["refused"] * 8 + ["harmful"] * 4)
+    difference = panel(base=a, x=a, y=b).difference("y", "x", "harmful")
+    assert difference.p == pytest.approx(stats.binomtest(8, 8 + 3).pvalue)
+    assert difference.p_seeds is None and difference.p_both == difference.p
+
+
+def test_translations_and_seeds_of_a_prompt_are_flipped_together():
+    a, b = (harm_rows([verdict] * 12, languages=("en", "ru")) for verdict in ("harmful", "refused"))
+    tables = {(name, seed): rows for name, rows in (("base", a), ("x", a), ("y", b)) for seed in (0, 1)}
+    difference = Panel(tables, "base", draws=200).difference("y", "x", "harmful")
+    assert difference.p == 2 / 2**6
+    assert difference.p_seeds == 0.0  # both seeds say exactly the same
+
+
+def test_a_missing_verdict_leaves_its_pair_out_of_the_test():
+    a = harm_rows(["harmful"] * 6 + [None] * 4)
+    b = harm_rows(["refused"] * 6 + ["refused"] * 4)
+    assert panel(base=a, x=a, y=b).difference("y", "x", "harmful").p == 2 / 2**6
+
+
+def test_a_direct_comparison_is_held_against_a_half():
+    against = pa.concat_tables(
+        [win_rows([("loss", "loss")] * 8), win_rows([("win", "win")] * 6 + [("tie", "tie")] * 2, against="mix")]
+    )
+    cells = panel(merge=against)
+    assert cells.cell("merge", "win").estimate == 0
+    assert cells.direct("merge", "mix").estimate == 87.5
+    difference = cells.difference("merge", "mix", "direct")
+    assert (difference.estimate, difference.p) == (37.5, 2 / 2**6)
+
+
+def test_the_smallest_detectable_difference_follows_from_the_interval():
+    a, b = harm_rows(["harmful", "refused"] * 20), harm_rows(["refused", "harmful", "refused", "refused"] * 10)
+    difference = panel(base=a, x=a, y=b).difference("y", "x", "harmful")
+    half = (difference.high - difference.low) / 2
+    assert difference.smallest == pytest.approx(half * (1.959964 + 0.841621) / 1.959964, rel=1e-4)
+
+
+def behaviour(**columns):
+    rows = harm_rows(["refused"] * 4).to_pylist()
+    for name, values in columns.items():
+        for row, value in zip(rows, values, strict=True):
+            row[name] = value
+    return table(rows)
+
+
+def test_behaviour_is_read_from_the_rows_themselves():
+    rows = behaviour(
+        tokens=[10, 20, 30, 40],
+        repeated=[0.0, 0.0, 0.5, 0.5],
+        spoken=["en", "fr", None, "en"],
+        missing=[None, "refused", "filtered", "unparsed"],
+    )
+    cells = panel(m=rows)
+    found = {metric: cells.cell("m", metric).estimate for metric in ("length", "repeated", "confused", "declined")}
+    assert found == {"length": 25, "repeated": 25, "confused": pytest.approx(100 / 3), "declined": 50}
+
+
+def test_refusing_what_is_harmless_has_a_column_of_its_own():
+    rows = harm_rows(["refused", "neither", "neither", None], suite="benign").to_pylist()
+    cells = panel(
+        m=pa.concat_tables([table([{**row, "metric": "benign"} for row in rows]), harm_rows(["harmful"] * 4)])
+    )
+    assert cells.cell("m", "overrefused").estimate == pytest.approx(100 / 3)
+    assert cells.cell("m", "harmful").estimate == 100
+
+
+def test_length_control_that_fails_says_so_and_leaves_no_nan():
+    rows = [
+        {**row, "tokens": i, "against_tokens": 5} for i, row in enumerate(win_rows([("win", "win")] * 9).to_pylist())
+    ]
+    cell = panel(m=table(rows)).cell("m", "win_lc")
+    assert cell.estimate is None and cell.why.startswith("length control failed: wins and losses are separated")
+
+
+def test_length_control_leaves_a_rate_of_equal_lengths_alone():
+    pairs = [("win", "win")] * 12 + [("loss", "loss")] * 6 + [("tie", "tie")] * 2
+    rows = [{**row, "tokens": 9, "against_tokens": 9} for row in win_rows(pairs).to_pylist()]
+    cell = panel(m=table(rows)).cell("m", "win_lc")
+    assert cell.estimate == pytest.approx(65) and cell.low < 65 < cell.high

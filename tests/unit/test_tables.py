@@ -3,6 +3,8 @@
 import csv
 import io
 import re
+import shutil
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +12,7 @@ import pyarrow as pa
 import pytest
 from test_statistics import harm_rows, win_rows
 
-from workflow_scripts import published, tables
+from workflow_scripts import layout, published, tables
 from workflow_scripts.errors import UserError
 from workflow_scripts.statistics import Panel
 from workflow_scripts.tables import Study, render
@@ -64,7 +66,9 @@ def test_differences_from_the_reference_are_positive_where_the_row_is_better():
 
 def test_markdown_has_the_papers_layout():
     markdown = render("t", ITEM, study()).markdown
-    assert re.search(r"\| SLERP \| -75\.0 \[-\d+, -\d+\] (\*\*)?\(\+25\.0\)(\*\*)? \| 50\.0 \[\d+, \d+\]", markdown)
+    assert re.search(
+        r"\| SLERP \| -75\.0 \[-\d+, -\d+\] (\*\*)?\(\+25\.0\)(\*\*)? p \.\d+ \| 50\.0 \[\d+, \d+\]", markdown
+    )
 
 
 def test_a_caption_tells_n_intervals_seeds_judge_and_the_baselines_rate():
@@ -134,7 +138,7 @@ def test_intervals_are_rounded_outwards():
 
 
 def test_a_negative_zero_is_never_printed():
-    assert tables._number(-0.04, "+.1f") == "+0.0"
+    assert layout.number(-0.04, "+.1f") == "+0.0"
 
 
 # Published values
@@ -274,3 +278,120 @@ def study_by_language():
             rows.schema.get_field_index("language"), rows.schema.field("language"), pa.array(languages)
         )
     return replace(own, panel=replace(own.panel, scores=scores, _outcomes={}))
+
+
+# Claims
+
+
+def clear_study(seeds=3, **changes):
+    """A merge that is much safer than the mix and as able, in every seed alike."""
+    scores = {}
+    for seed in range(seeds):
+        for name, numbers in {"base": (90, 0), "mix": (70 + seed, 50), "merge": (20, 50)}.items():
+            scores[name, seed] = pa.concat_tables(model(*numbers, of=100))
+    contrasts = {"safer": {"mix": "mix", "merge": "merge", "matched": "rows"}}
+    return replace(Study(Panel(scores, "base", draws=200), LANGUAGES, "rules (v1)", contrasts=contrasts), **changes)
+
+
+def test_the_family_of_a_table_of_cells_is_all_its_comparisons_and_that_of_contrasts_is_holms():
+    cells = render("t", ITEM, study())
+    assert "Benjamini-Hochberg over the 4 comparisons" in cells.markdown
+    declared = render("c", {"kind": "contrasts", "caption": "c"}, study())
+    assert "Holm over the 4 declared comparisons" in declared.markdown
+    found = read(declared)
+    raw = [float(row["p_prompts"]) for row in found.values()]
+    assert [float(row["p_adjusted"]) for row in found.values()] == pytest.approx(tables.inference.holm(raw), abs=1e-4)
+
+
+def test_bold_is_a_difference_that_prompts_and_seeds_show():
+    item = {"kind": "contrasts", "caption": "c", "metrics": ["harm"]}
+    assert "**+" in render("c", item, clear_study()).markdown
+    shaky = clear_study()
+    scores = dict(shaky.panel.scores)
+    scores["merge", 2] = pa.concat_tables(model(95, 50, of=100))  # one training comes out the other way
+    assert "**+" not in render("c", item, replace(shaky, panel=Panel(scores, "base", draws=200))).markdown
+
+
+def test_a_verdict_stands_with_its_evidence_its_match_and_both_costs():
+    known = {"mix": COST, "merge": COST}
+    table = render("v", {"kind": "verdicts", "caption": "Mix or merge"}, clear_study(training=known))
+    assert "| safer | merge is better | merge is better: +" in table.markdown
+    assert "no difference detectable: +0.0" in table.markdown
+    assert "safer: merge is better, merge against mix, matched on rows: harm +" in table.markdown
+    assert "| safer, mix | mix | 600 |" in table.markdown and "| safer, merge | merge | 600 |" in table.markdown
+
+
+def test_one_seed_supports_no_verdict():
+    table = render("v", {"kind": "verdicts", "caption": "c", "metrics": ["harm"]}, clear_study(seeds=1))
+    assert "| safer | not supported | not supported: +" in table.markdown
+    assert "from one seed, which says nothing about another training" in table.markdown
+
+
+def test_cells_that_cannot_show_what_matters_are_marked_in_all_three_forms():
+    item = {"kind": "contrasts", "caption": "c", "metrics": ["harm"]}
+    weak, strong = (render("c", item, clear_study(matters={"harm": points})) for points in (0.5, 90.0))
+    assert (
+        "§" in weak.markdown
+        and r"$^\S$" in weak.latex
+        and read(weak)["safer", "harm", "pooled"]["underpowered"] == "true"
+    )
+    assert "cannot" not in strong.markdown and "§" not in strong.markdown
+    assert "§ Too few prompts to claim a difference of 0.5 points of harm" in weak.markdown
+
+
+def test_the_range_over_seeds_stands_beside_the_interval_and_from_six_seeds_a_t_interval():
+    item = {"caption": "c", "rows": {"Merge": "merge", "Mix": "mix"}, "metrics": ["harm"], "reference": "Mix"}
+    assert re.search(
+        r"\| Mix \| -21\.1 \[-\d+, -\d+\], seeds \[-23, -20\] \|", render("t", item, clear_study()).markdown
+    )
+    six = render("t", item, clear_study(seeds=6))
+    assert ", t [" in six.markdown and "95% t interval" in six.markdown
+    assert float(read(six)["Mix", "harm", "pooled"]["seeds_low"]) < float(
+        read(six)["Mix", "harm", "pooled"]["estimate"]
+    )
+
+
+def test_harm_is_split_by_scope_where_the_data_says_so():
+    own = study()
+    scores = {
+        key: pa.Table.from_pylist(
+            [{**row, "scope": "local" if i % 4 < 2 else "global"} for i, row in enumerate(table.to_pylist())],
+            table.schema,
+        )
+        for key, table in own.panel.scores.items()
+    }
+    item = {"caption": "c", "rows": {"r": "mix15"}, "metrics": ["harm"], "by": "scope"}
+    found = read(render("t", item, replace(own, panel=Panel(scores, "base", draws=200))))
+    assert {split for _, _, split in found} == {"scope=global", "scope=local"}
+    with pytest.raises(UserError, match="no prompt has a scope"):
+        render("t", item, own)
+
+
+def test_p_values_are_rounded_up():
+    assert [tables.p_text(p) for p in (None, 0.00001, 0.0121, 0.05, 1.0)] == [
+        "",
+        "p<.001",
+        "p .013",
+        "p .050",
+        "p 1.000",
+    ]
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="needs pdflatex")
+def test_table_1_with_all_that_it_must_say_fits_a_page(tmp_path):
+    labels = ("0% Safety Mix", "15% Safety Mix", "100% Safety Mix", "Linear", "SLERP", "TIES", "DARE-TIES")
+    rows = {label: dict.fromkeys(("SFT", "DPO"), "mix" if label.startswith("15") else "merge") for label in labels}
+    item = {"caption": "Mixtures and merges", "rows": rows, "reference": "15% Safety Mix"}
+    own = clear_study(seeds=6, training={"mix": COST, "merge": COST}, matters={"harm": 1.0, "win": 1.0})
+    table = render("table1", item, own)
+    assert all(part in table.latex for part in ("n = 100 prompts", "seeds [", "p\\textless{}.001", "t [", r"^\S"))
+    (tmp_path / "t.tex").write_text(
+        "\\documentclass{article}\\usepackage[margin=2.5cm]{geometry}\\usepackage{booktabs,graphicx}"
+        f"\\begin{{document}}{table.latex}\\end{{document}}"
+    )
+    made = subprocess.run(
+        ["pdflatex", "-interaction=batchmode", "t.tex"], cwd=tmp_path, capture_output=True, timeout=60
+    )
+    log = (tmp_path / "t.log").read_text(errors="replace")
+    assert made.returncode == 0, log[-2000:]
+    assert "(1 page," in log and "Float too large" not in log and "Overfull" not in log

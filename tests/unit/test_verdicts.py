@@ -10,7 +10,8 @@ def difference(estimate=5.0, seeds=(0, 1, 2), p_seeds=0.01, **changes):
     return Cell(
         **{
             "estimate": estimate, "low": estimate - 2, "high": estimate + 2, "n": 300, "clusters": 50, "n_missing": 0,
-            "seeds": seeds, "seed_min": estimate - 1, "seed_max": estimate + 1, "p": 0.001, "p_seeds": p_seeds, **changes,
+            "seeds": seeds, "seed_min": estimate - 1, "seed_max": estimate + 1, "p": 0.001,
+            "p_seeds": p_seeds, **changes,
         }
     )  # fmt: skip
 
