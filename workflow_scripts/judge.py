@@ -10,8 +10,6 @@ from typing import Any
 from workflow_scripts import cli, hashing, judging, llm, records, seals
 from workflow_scripts.errors import UserError
 
-RULES = "mixmerge/"  # litellm's names of the miniature's own judges begin so
-
 
 def main(arguments: list[str]) -> None:
     """Command line of the stage."""
@@ -52,7 +50,7 @@ def main(arguments: list[str]) -> None:
 
 def _rules(model: str, suite: Path) -> tuple[str, Callable[[], Any]] | None:
     """The miniature's judge as a provider of litellm: it knows the references of the suite."""
-    if not model.startswith(RULES):
+    if not model.startswith(judging.RULES):
         return None
 
     def provider() -> Any:
@@ -60,7 +58,7 @@ def _rules(model: str, suite: Path) -> tuple[str, Callable[[], Any]] | None:
         references = dict(zip(rows["prompt"].to_pylist(), rows["reference"].to_pylist(), strict=True))
         return cli.heavy("rule_judge").RuleJudge(references)
 
-    return RULES.rstrip("/"), provider
+    return judging.RULES.rstrip("/"), provider
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--output", type=Path, required=True, help="path without its ending")
     given = parser.parse_args(arguments)
     work, recipe = given.recipe["work"], hashing.of_json(given.recipe)
-    made = tables.render(work["item"], work["spec"], study.assemble(work, given.scores))
+    made = tables.render(work["item"], study.item(work), study.assemble(work, given.scores))
     forms = {
         ".csv": made.csv,
         ".md": f"{made.markdown}\n<!-- recipe {recipe} -->\n",

@@ -1,3 +1,4 @@
+# ruff: noqa: E501
 """An experiment file is either right, or every mistake in it is told in one line that names the key and what to do."""
 
 import copy
