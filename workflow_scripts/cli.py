@@ -26,8 +26,11 @@ def run(stage: str, arguments: list[str]) -> NoReturn:
                 status = execute(stage, arguments)
             except warm.Wanted:
                 status = warm.ask(stage, arguments, start=True)
+                if status is None:  # no server to be had: a killed one, or a machine that is too busy
+                    os.environ["MIXMERGE_WARM"] = "0"
+                    status = execute(stage, arguments)
     sys.stdout.flush()
-    os._exit(1 if status is None else status)  # at once: threads that libraries leave behind are not waited for
+    os._exit(status)  # at once: threads that libraries leave behind are not waited for
 
 
 def run_this() -> NoReturn:

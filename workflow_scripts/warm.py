@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any
 
 IDLE_SECONDS = 45.0
-START_SECONDS = 120.0
+START_SECONDS = 300.0
 PRELOADED = (*(f"{__package__}.{module}" for module in ("training", "engines", "merging", "figures")), "litellm")
 READ_ON_IMPORT = ("HF_", "TRANSFORMERS_", "TORCH", "LITELLM_", "OMP_", "MKL_", "OPENBLAS_", "MPL", "PYTHON", "CUDA_")
 SHARED = ("SLURM_JOB_ID", "KUBERNETES_SERVICE_HOST", "PBS_JOBID", "LSB_JOBID")
@@ -102,7 +102,7 @@ def _start(address: Path) -> socket.socket | None:
         if connection := _connect(address):
             return connection
         log = open(f"{address}.log", "w")  # noqa: SIM115: handed to the server
-        subprocess.Popen(
+        server = subprocess.Popen(
             [sys.executable, "-m", "workflow_scripts.warm", str(address)],
             cwd=Path(__file__).parent.parent,
             stdin=subprocess.DEVNULL,
@@ -111,7 +111,7 @@ def _start(address: Path) -> socket.socket | None:
             start_new_session=True,
         )
         deadline = time.monotonic() + START_SECONDS
-        while time.monotonic() < deadline:
+        while time.monotonic() < deadline and server.poll() is None:
             if connection := _connect(address):
                 return connection
             time.sleep(0.05)
