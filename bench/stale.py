@@ -56,6 +56,7 @@ class Run:
 
     @property
     def results(self) -> Path:
+        """The experiment's folder of results."""
         return self.folder / "results" / self.config["experiment"]
 
     def snakemake(self, *more: str) -> "Outcome":
@@ -159,7 +160,8 @@ class Edit:
         questions: new questions at most; how many of them differ, the answers tell.
         alters: tables and figures that may change; others may be made again, but must come out identical.
         idle: nothing at all may run.
-        refused: words of the message with which the first run must refuse, before `consent`.
+        refused: words of the message with which the first run must refuse.
+        consent: what lets the next run go on; without it the refusal is all.
         forgotten: the ledger is gone, so every question is new.
     """
 
@@ -363,19 +365,6 @@ def discard(*patterns: str) -> Patch:
         for pattern in patterns:
             for path in run.folder.glob(pattern):
                 run.command("discard", str(path.relative_to(run.folder)))
-
-    return patch
-
-
-def discard_model(name: str) -> Patch:
-    """Consent to the loss of a model's damaged weights, which are the store's too."""
-
-    def patch(run: Run) -> None:
-        folder = run.results / f"seed0/models/{name}"
-        entry = json.loads((folder / "manifest.json").read_text())["store"]
-        run.command("discard", str((folder / "model.safetensors").relative_to(run.folder)))
-        if (run.folder / f"results/.store/models/{entry}").exists():
-            run.command("discard", f"results/.store/models/{entry}")
 
     return patch
 
@@ -649,7 +638,7 @@ EDITS = [
         Edit(f"a docstring of {module}", docstring(module), idle=True)
         for module in ("engines", "judging", "hashing", "tables")
     ),
-    # Code: what is done otherwise, with the same result.  A stage's own work is done again, and all is found again after it.
+    # Code: what is done otherwise, with the same result.  A stage does its own work again; all after it is found again.
     Edit("code that draws mixtures", statement("mixture", "draw")),
     Edit("code that makes the world", statement("world", "rows")),
     Edit("code that trains", statement("training", "train"), steps=WHOLE["steps"]),
@@ -702,7 +691,7 @@ EDITS = [
         "a model's weights corrupted",  # with the store's, which are the same file
         damage(f"{MODEL}/safety/model.safetensors"),
         refused="safety/model.safetensors",
-        consent=discard_model("safety"),
+        consent=discard(f"{MODEL}/safety/model.safetensors"),
         steps=SAFETY,
     ),
     Edit(
@@ -724,6 +713,11 @@ EDITS = [
         consent=discard("results/nano/tables/table1.csv"),
     ),
     Edit("results without provenance", delete("results/.provenance", ".snakemake"), idle=True),
+    Edit(
+        "results without provenance, and edited",
+        together(delete("results/.provenance", ".snakemake"), put("training.sft.learning_rate", 1.0e-3)),
+        refused="came without its provenance",
+    ),
 ]
 
 
@@ -735,11 +729,12 @@ class Bench:
 
     Args:
         root: an empty folder, or one that an earlier bench left.
+        experiment: a file of tests/configs.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, experiment: str = "stale") -> None:
         self.root, self.code, self.finished = root, root / "code", root / "finished"
-        self.config: Config = yaml.safe_load((REPOSITORY / "tests/configs/stale.yaml").read_text())
+        self.config: Config = yaml.safe_load((REPOSITORY / f"tests/configs/{experiment}.yaml").read_text())
         root.mkdir(parents=True, exist_ok=True)
         if not self.code.exists():
             self.code.mkdir()
@@ -793,34 +788,39 @@ class Bench:
         """Run, and compare what was done with what is owed."""
         misses = []
         started = time.monotonic()
+
+        def clock() -> float:
+            return time.monotonic() - started
+
         outcome = run.snakemake()
         if row.refused:
             if outcome.status == 0 or row.refused not in outcome.output or "Traceback" in outcome.output:
                 misses.append(f"was not refused with {row.refused} named")
             if outcome.work:
                 misses.append(f"worked before consent: {dict(outcome.work)}")
-            assert row.consent
+            if row.consent is None:
+                return Verdict(
+                    row, owed(row, 0), tally(outcome.work), outcome.jobs, [], misses, outcome.output, clock()
+                )
             row.consent(run)
             outcome = run.snakemake()
         if outcome.status:
             misses.append(f"failed with status {outcome.status}")
-            return Verdict(
-                row, replace_work(row, 0), {}, outcome.jobs, [], misses, outcome.output, time.monotonic() - started
-            )
+            return Verdict(row, owed(row, 0), {}, outcome.jobs, [], misses, outcome.output, time.monotonic() - started)
         rendered, asked = before or ({}, set())
         new = run.questions() - (set() if row.forgotten else asked)
         if len(new) > row.questions or (row.questions and not new):
             misses.append(f"{len(new)} new questions, by hand at most {row.questions}")
-        owed, done = replace_work(row, len(new)), tally(outcome.work)
-        misses += [f"{kind}: {owed[kind]} owed, {done[kind]} done" for kind in owed if owed[kind] != done[kind]]
+        due, done = owed(row, len(new)), tally(outcome.work)
+        misses += [f"{kind}: {due[kind]} owed, {done[kind]} done" for kind in due if due[kind] != done[kind]]
         if row.idle and outcome.jobs - Counter(["all"]):
             misses.append(f"ran {dict(outcome.jobs)}")
         altered = [name for name, text in run.rendered().items() if rendered.get(name, text) != text]
         misses += [f"{name} came out otherwise" for name in altered if name.split(".")[0] not in row.alters]
-        return Verdict(row, owed, done, outcome.jobs, altered, misses, outcome.output, time.monotonic() - started)
+        return Verdict(row, due, done, outcome.jobs, altered, misses, outcome.output, clock())
 
 
-def replace_work(row: Edit, requests: int) -> dict[str, float]:
+def owed(row: Edit, requests: int) -> dict[str, float]:
     return {"steps": row.steps, "merges": row.merges, "completions": row.completions, "requests": requests}
 
 
@@ -832,6 +832,9 @@ def tally(work: Counter[str]) -> dict[str, float]:
         "completions": work["completions"],
         "requests": work["judge_requests"],
     }
+
+
+UNITS = ("steps", "merges", "completions", "requests")
 
 
 @dataclass(frozen=True)
@@ -858,15 +861,20 @@ class Verdict:
         again = sum(self.jobs[rule] for rule in RENDERED) - len({name.split(".")[0] for name in self.altered})
         said = "ok" if not self.misses else "; ".join(self.misses)
         excess = f"{max(again, 0)} items again" if again > 0 else ""
-        return f"{self.row.name:<40} {numbers(self.owed)} | {numbers(self.done)} | {self.seconds:>5.0f} {excess:<15} {said}"
+        work = f"{numbers(self.owed)} | {numbers(self.done)}"
+        return f"{self.row.name:<40} {work} | {self.seconds:>5.0f} {excess:<15} {said}"
 
 
-HEADER = f"{'':<40} {'owed':^23} | {'done':^23} |\n{'edit':<40} steps merge compl reque | steps merge compl reque | secs. rendered        verdict"
+HEADER = (
+    f"{'':<40} {'owed':^23} | {'done':^23} |\n"
+    f"{'edit':<40} steps merge compl reque | steps merge compl reque | secs. rendered        verdict"
+)
 
 
 # Kills
 
 STAGES = ("train", "merge", "generate", "judge")
+CONCURRENCY = 16  # the judge's, by default
 VICTIMS = ("snakemake", *STAGES, "warm", "all")
 
 
@@ -908,38 +916,38 @@ def kill(run: Run, victim: str, wait: float, process: "subprocess.Popen[str]") -
     return []
 
 
-def kills(bench: Bench, amount: int, seed: int) -> list[str]:
-    """Kill at random moments, each time give the same command again, and compare what comes out; the misses."""
+def plan(amount: int, seed: int) -> list[tuple[str, float]]:
+    """Random victims at random moments: seconds after the victim was seen, where a job lives for less than one."""
     draw = random.Random(seed)
+    return [(victim := draw.choice(VICTIMS), draw.uniform(0, 0.7 if victim in STAGES else 20)) for _ in range(amount)]
+
+
+def kills(bench: Bench, planned: list[tuple[str, float]]) -> list[str]:
+    """Kill as planned, each time give the same command again, and compare what comes out; the misses."""
     reference = Run(bench.finished, bench.code, bench.config)
     misses: list[str] = []
-    left = amount
+    left = list(planned)
     while left:
         shutil.rmtree(bench.root / "killed", ignore_errors=True)
         run = bench.prepare(bench.root / "killed")
         count = bench.root / "killed.meter"
         count.unlink(missing_ok=True)
-        allowed = 0
+        twice = 0  # requests that may have been sent twice
         while True:
             process = run.start(count)
-            victim, wait = draw.choice(VICTIMS), draw.uniform(0, 8) if left % 2 else draw.uniform(0, 1)
-            killed = kill(run, victim, wait, process) if left else []
+            killed = kill(run, *left[0], process) if left else []
             output = process.communicate()[0]
             if killed:
-                left -= 1
-                allowed += run.config["judges"]["rules"].get("concurrency", 16)
-                print(
-                    f"  {amount - left:>2}. {victim:<10} {wait:4.1f} s after it was seen: {len(killed)} killed",
-                    flush=True,
-                )
+                victim, wait = left.pop(0)
+                twice += CONCURRENCY * (victim in {"judge", "warm", "all"})
+                print(f"  {victim:<10} {wait:4.1f} s after it was seen: {len(killed)} killed", flush=True)
             elif process.returncode:
-                misses.append(f"the same command failed with status {process.returncode}:\n{output}")
-                return misses
+                return [*misses, f"the same command failed with status {process.returncode}:\n{output}"]
             else:
                 break
         done, distinct = meter.totals(count)["judge_requests"], len(run.questions())
         print(f"  finished; {done - distinct} requests doubled", flush=True)
-        if not distinct <= done <= distinct + allowed:
+        if not distinct <= done <= distinct + twice:
             misses.append(f"{done} requests for {distinct} questions")
         if run.models() != reference.models() or run.manifests() != reference.manifests():
             misses.append("weights differ from the uninterrupted run's")
@@ -947,7 +955,7 @@ def kills(bench: Bench, amount: int, seed: int) -> list[str]:
             misses.append("tables or figures differ from the uninterrupted run's")
         if again := run.snakemake("-n").jobs:
             misses.append(f"a finished run still owes {dict(again)}")
-        if partial := [p for p in run.results.rglob(".*") if p.is_file()]:
+        if partial := [path for path in run.results.rglob(".*") if path.is_file()]:
             misses.append(f"left half-written: {partial}")
     return misses
 
@@ -982,7 +990,7 @@ def main() -> None:
             (root / "misses.log").open("a").write(f"=== {verdict.line()}\n{dict(verdict.jobs)}\n{verdict.output}\n")
     print(f"{len(rows)} edits, {len(rows) - missed} paid for exactly what they owe")
     bench.fresh()  # the code as it was
-    misses = kills(bench, given.kills, given.seed) if given.kills else []
+    misses = kills(bench, plan(given.kills, given.seed))
     print(*misses or [f"{given.kills} kills, the same results as without"], sep="\n")
     if not given.folder:
         shutil.rmtree(root)
