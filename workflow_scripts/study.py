@@ -22,7 +22,7 @@ def assemble(work: dict[str, Any], scores: list[Path]) -> Study:
 
     Args:
         work: of the item's recipe.
-        scores: results/<experiment>/seed<k>/scores/<judge>/<model>/<suite>.parquet, of one judge; none for learning curves.
+        scores: results/<experiment>/seed<k>/scores/<judge>/<model>/<suite>.parquet, of one judge; none for curves.
 
     Raises:
         UserError: a file is missing, damaged or of other columns.
