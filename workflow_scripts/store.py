@@ -30,22 +30,43 @@ def key(work: dict[str, Any], **inputs: Any) -> str:
 
 
 def find(store: Path, key: str) -> dict[str, Any] | None:
-    """The entry of finished work, checked against its hashes; None where there is none.
+    """The entry of finished work, checked against its hashes; None where there is none, or its files were released.
 
     Raises:
         UserError: a file of the entry is not what it was.
     """
+    entry, folder = known(store, key), store / "models" / key
+    if entry is None or entry["released"]:
+        return None
+    for name, sha256 in entry["files"].items():
+        if not (folder / name).exists() or hashing.of_file(folder / name) != sha256:
+            raise _damaged(folder, name)
+    return entry
+
+
+def known(store: Path, key: str) -> dict[str, Any] | None:
+    """What the store says of work that was finished once, whether its files are there or were released.
+
+    Raises:
+        UserError: it cannot be read.
+    """
     folder = store / "models" / key
     if not (folder / "entry.json").exists():
         return None
-    entry: dict[str, Any] = json.loads((folder / "entry.json").read_text())
-    for name, sha256 in entry["files"].items():
-        if not (folder / name).exists() or hashing.of_file(folder / name) != sha256:
-            raise UserError(
-                f"{folder / name}: is damaged (its sha256 is not the one recorded); "
-                f"`make discard FILE={folder}` lets the next run make it again"
-            )
-    return entry
+    try:
+        entry = {"released": False, **json.loads((folder / "entry.json").read_text())}
+        return {name: entry[name] for name in ("files", "facts", "released")}
+    except (ValueError, KeyError, TypeError):
+        raise _damaged(folder, "entry.json") from None
+
+
+def release(store: Path, key: str) -> None:
+    """Remove the files of an entry, and keep what is known of them."""
+    if entry := known(store, key):
+        folder = store / "models" / key
+        write_text(folder / "entry.json", json.dumps({**entry, "released": True}, indent=1, sort_keys=True))
+        for name in entry["files"]:
+            (folder / name).unlink(missing_ok=True)
 
 
 def get_or_make(store: Path, key: str, make: Make) -> dict[str, Any]:
@@ -66,11 +87,13 @@ def get_or_make(store: Path, key: str, make: Make) -> dict[str, Any]:
         (work / "state").mkdir(exist_ok=True)
         facts = make(work / "state", output)
         files = {p.relative_to(output).as_posix(): p for p in sorted(output.rglob("*")) if p.is_file()}
-        entry = {"files": {name: hashing.of_file(path) for name, path in files.items()}, "facts": facts}
+        hashes = {name: hashing.of_file(path) for name, path in files.items()}
+        entry = {"files": hashes, "facts": facts, "released": False}
         write_text(output / "entry.json", json.dumps(entry, indent=1, sort_keys=True))
         for path in files.values():
             _sync(path)
         (store / "models").mkdir(exist_ok=True)
+        shutil.rmtree(store / "models" / key, ignore_errors=True)  # what has no entry.json is no entry, or was released
         output.rename(store / "models" / key)
         _sync(store / "models")
         shutil.rmtree(work)
@@ -111,6 +134,13 @@ def _claimed(work: Path) -> Iterator[None]:
     with open(f"{work}.lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
+
+
+def _damaged(folder: Path, name: str) -> UserError:
+    return UserError(
+        f"{folder / name}: is damaged (its sha256 is not the one recorded); "
+        f"`make discard FILE={folder}` lets the next run make it again"
+    )
 
 
 def _sync(path: Path) -> None:
