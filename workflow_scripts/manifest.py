@@ -78,10 +78,10 @@ def read(folder: Path) -> dict[str, Any]:
     """
     path = folder / "manifest.json"
     try:
-        manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        manifest: dict[str, Any] = dict(json.loads(path.read_text(encoding="utf-8")))
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; run snakemake to make it") from None
-    except ValueError:
+    except (TypeError, ValueError):
         raise UserError(f"{path}: is not JSON; `make discard FILE={path}` lets the next run make it again") from None
     if manifest.get("schema") != SCHEMA_VERSION:
         raise UserError(

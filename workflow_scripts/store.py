@@ -101,16 +101,14 @@ def get_or_make(store: Path, key: str, make: Make) -> dict[str, Any]:
 
 
 def link(store: Path, key: str, names: list[str], folder: Path) -> None:
-    """Put files of an entry into a folder: hard links where the file system allows, else copies; each whole or not at all."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Put files of an entry into a folder, each whole or not at all: hard links where there are such, else copies."""
     for name in names:
-        partial = folder / f".{name}.{os.getpid()}"
-        partial.unlink(missing_ok=True)
-        try:
-            os.link(store / "models" / key / name, partial)
-        except OSError:
-            shutil.copyfile(store / "models" / key / name, partial)
-        partial.replace(folder / name)
+        with _whole(folder / name) as partial:
+            try:
+                os.link(store / "models" / key / name, partial)
+            except OSError:
+                shutil.copyfile(store / "models" / key / name, partial)
+                _sync(partial)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -120,11 +118,22 @@ def write_text(path: Path, text: str) -> None:
 
 def write_bytes(path: Path, content: bytes) -> None:
     """Write a small file whole or not at all."""
+    with _whole(path) as partial:
+        partial.write_bytes(content)
+        _sync(partial)
+
+
+@contextmanager
+def _whole(path: Path) -> Iterator[Path]:
+    """A place beside a file to prepare it; at the end it takes the file's place, and after an error it is gone."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}")
-    partial.write_bytes(content)
-    _sync(partial)
-    partial.replace(path)
+    partial.unlink(missing_ok=True)
+    try:
+        yield partial
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 @contextmanager
