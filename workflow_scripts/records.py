@@ -105,7 +105,9 @@ def read(path: Path, schema: pa.Schema) -> pa.Table:
     try:
         table = pq.read_table(path)
     except (pa.ArrowInvalid, OSError) as error:
-        raise UserError(f"{path}: not a whole parquet file ({str(error).splitlines()[0]}); delete it and run again") from None
+        raise UserError(
+            f"{path}: not a whole parquet file ({str(error).splitlines()[0]}); delete it and run again"
+        ) from None
     if not table.schema.remove_metadata().equals(schema):
         wrong = sorted(set(table.schema.names) ^ set(schema.names)) or [
             f.name for f in schema if table.schema.field(f.name) != f
