@@ -27,8 +27,8 @@ def main(arguments: list[str]) -> None:
     note = f"<!-- recipe {hashing.of_json(given.recipe)} -->\n".encode()
     for ending, content in ((".svg", drawn.svg + note), (".png", drawn.png), (".csv", drawn.csv.encode())):
         path = given.output.with_name(given.output.name + ending)
-        store.write_bytes(path, content)
-        seals.seal(Path("results"), [path])
+        with seals.sealing(Path("results"), [path]):
+            store.write_bytes(path, content)
 
 
 if __name__ == "__main__":

@@ -44,8 +44,8 @@ def main(arguments: list[str]) -> None:
         "generations": hashing.of_file(given.generations),
         "baseline": hashing.of_file(given.baseline) if given.baseline else None,
     }
-    records.write(given.output, scores, records.SCORES, lineage)
-    seals.seal(Path("results"), [given.output])
+    with seals.sealing(Path("results"), [given.output]):
+        records.write(given.output, scores, records.SCORES, lineage)
 
 
 def _rules(model: str, suite: Path) -> tuple[str, Callable[[], Any]] | None:

@@ -64,10 +64,10 @@ def publish(
     for path in folder.glob("*"):  # files of a model that was here before would be loaded with this one's
         if path.is_file() and path.name not in placed:
             path.unlink()
-    store.link(store_folder, key, placed, folder)
-    for name, content in (("recipe.json", recipe), ("manifest.json", manifest)):
-        store.write_text(folder / name, json.dumps(content, indent=1, ensure_ascii=False, sort_keys=True) + "\n")
-    seals.seal(Path("results"), [folder / name for name in [*placed, "recipe.json", "manifest.json"]])
+    with seals.sealing(Path("results"), [folder / name for name in [*placed, "recipe.json", "manifest.json"]]):
+        store.link(store_folder, key, placed, folder)
+        for name, content in (("recipe.json", recipe), ("manifest.json", manifest)):
+            store.write_text(folder / name, json.dumps(content, indent=1, ensure_ascii=False, sort_keys=True) + "\n")
 
 
 def read(folder: Path) -> dict[str, Any]:

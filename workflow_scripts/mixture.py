@@ -75,8 +75,8 @@ def main(arguments: list[str]) -> None:
     table = draw(given.recipe["work"], {part: records.read(path, records.ROWS) for part, path in paths.items()})
     sources = {part: records.lineage(path)["rows"] for part, path in paths.items()}
     lineage = {"recipe": given.recipe, "rows": hashing.of_table(table), "sources": sources}
-    records.write(given.output, table, records.MIXTURE, lineage)
-    seals.seal(Path("results"), [given.output])
+    with seals.sealing(Path("results"), [given.output]):
+        records.write(given.output, table, records.MIXTURE, lineage)
 
 
 if __name__ == "__main__":

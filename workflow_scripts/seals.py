@@ -7,7 +7,8 @@ look.
 
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from workflow_scripts import hashing, store
@@ -17,6 +18,16 @@ def seal(results: Path, paths: Iterable[Path]) -> None:
     """Record what artifacts in `results` are now."""
     for path in paths:
         store.write_text(_place(results, path), _record(path, hashing.of_file(path)))
+
+
+@contextmanager
+def sealing(results: Path, paths: Iterable[Path]) -> Iterator[None]:
+    """Seal the artifacts that are written in this context; a kill in it leaves no old seal on a new artifact."""
+    paths = list(paths)
+    for path in paths:
+        _place(results, path).unlink(missing_ok=True)
+    yield
+    seal(results, paths)
 
 
 def broken(results: Path) -> list[Path]:

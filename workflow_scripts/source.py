@@ -121,8 +121,8 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--output", type=Path, required=True)
     given = parser.parse_args(arguments)
     table = rows(given.recipe["work"], given.file)
-    records.write(given.output, table, records.ROWS, {"recipe": given.recipe, "rows": hashing.of_table(table)})
-    seals.seal(Path("results"), [given.output])
+    with seals.sealing(Path("results"), [given.output]):
+        records.write(given.output, table, records.ROWS, {"recipe": given.recipe, "rows": hashing.of_table(table)})
 
 
 if __name__ == "__main__":

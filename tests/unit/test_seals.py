@@ -85,3 +85,18 @@ def test_results_without_seals_have_none_broken(tmp_path):
 def test_what_a_kill_left_of_a_seal_is_not_looked_at(results):
     (results / ".seals" / ".nano%tables%table1.md.123").write_text("{")
     assert seals.broken(results) == []
+
+
+def test_a_kill_between_an_artifact_and_its_seal_leaves_nothing_to_refuse(tmp_path: Path) -> None:
+    results, path = tmp_path / "results", tmp_path / "results" / "scores.parquet"
+    results.mkdir()
+    path.write_text("old")
+    seals.seal(results, [path])
+    with pytest.raises(KeyboardInterrupt), seals.sealing(results, [path]):
+        path.write_text("new, and longer")
+        raise KeyboardInterrupt
+    assert seals.broken(results) == []
+    with seals.sealing(results, [path]):
+        path.write_text("whole")
+    path.write_text("edit")
+    assert seals.broken(results) == [path]
