@@ -87,13 +87,10 @@ def test_what_a_kill_left_of_a_seal_is_not_looked_at(results):
     assert seals.broken(results) == []
 
 
-def test_a_kill_between_an_artifact_and_its_seal_leaves_nothing_to_refuse(tmp_path: Path) -> None:
-    results, path = tmp_path / "results", tmp_path / "results" / "scores.parquet"
-    results.mkdir()
-    path.write_text("old")
-    seals.seal(results, [path])
+def test_a_kill_between_an_artifact_and_its_seal_leaves_nothing_to_refuse(results):
+    path = artifact(results)
     with pytest.raises(KeyboardInterrupt), seals.sealing(results, [path]):
-        path.write_text("new, and longer")
+        path.write_text("made anew, and longer")
         raise KeyboardInterrupt
     assert seals.broken(results) == []
     with seals.sealing(results, [path]):
