@@ -14,15 +14,15 @@ from workflow_scripts.config import Train
 from workflow_scripts.experiment import load
 from workflow_scripts.recipes import WORK, Recipes
 
-NANO = yaml.safe_load((Path(__file__).parents[1] / "configs/nano.yaml").read_text(encoding="utf-8"))
-NANO["merging"]["dare"] = {"method": "dare_ties", "base": "base", "weights": 1, "density": 0.5, "seed": 0}
-NANO["models"]["ties"] = {"merge": "ties", "parents": ["general", "safety"]}
-NANO["models"]["dare"] = {"merge": "dare", "parents": ["general", "safety"]}
-NANO["models"]["after"] = {"train": "dpo", "parent": "slerp", "mixture": "mix"}
-NANO["models"]["mono"] = {"train": "sft", "parent": "base", "mixture": "mix", "languages": ["fr"]}
-NANO["tables"]["plain"] = {"caption": "No reference", "rows": {"Mix": "mix", "SLERP": "slerp"}}
-NANO["tables"]["groups"] = {"caption": "Groups", "rows": {"A": {"X": "mix", "Y": "slerp"}}}
-NANO["judges"]["other"] = {"model": "provider/model"}
+CHECKED = yaml.safe_load((Path(__file__).parents[1] / "configs/checked.yaml").read_text(encoding="utf-8"))
+CHECKED["merging"]["dare"] = {"method": "dare_ties", "base": "base", "weights": 1, "density": 0.5, "seed": 0}
+CHECKED["models"]["ties"] = {"merge": "ties", "parents": ["general", "safety"]}
+CHECKED["models"]["dare"] = {"merge": "dare", "parents": ["general", "safety"]}
+CHECKED["models"]["after"] = {"train": "dpo", "parent": "slerp", "mixture": "mix"}
+CHECKED["models"]["mono"] = {"train": "sft", "parent": "base", "mixture": "mix", "languages": ["fr"]}
+CHECKED["tables"]["plain"] = {"caption": "No reference", "rows": {"Mix": "mix", "SLERP": "slerp"}}
+CHECKED["tables"]["groups"] = {"caption": "Groups", "rows": {"A": {"X": "mix", "Y": "slerp"}}}
+CHECKED["judges"]["other"] = {"model": "provider/model"}
 
 
 def recipes(raw):
@@ -44,11 +44,11 @@ def recipes(raw):
     return found | {f"figure {name}": made.figure(name) for name in config.figures}
 
 
-BEFORE = recipes(NANO)
+BEFORE = recipes(CHECKED)
 
 
 def edited(edits):
-    raw = copy.deepcopy(NANO)
+    raw = copy.deepcopy(CHECKED)
     for key, value in edits.items():
         *path, last = key.split("/")
         section = raw
@@ -73,9 +73,9 @@ def put(key, value, *changed):
         put("judges/rules/api_base", "http://localhost:1"),
         put("training/sft/save_steps", 7),
         put("keep_merges", False),
-        put("training/unused", {**NANO["training"]["sft"], "epochs": 9}),
+        put("training/unused", {**CHECKED["training"]["sft"], "epochs": 9}),
         put("merging/unused", {"method": "slerp", "t": 0.1}),
-        put("mixtures/unused", NANO["mixtures"]["mix"], "mixture unused"),
+        put("mixtures/unused", CHECKED["mixtures"]["mix"], "mixture unused"),
         # Data
         put("sources/general/seed", 99, "source general"),
         put("sources/redteam/per_language", {"test": 12}, "source redteam"),
@@ -112,7 +112,7 @@ def put(key, value, *changed):
         put("merging/ties/base", "init", "model ties 0"),
         put("merging/dare/seed", 1, "model dare 0"),
         put("seeds", [0, 1], "model .* 1"),
-        put("models/new", NANO["models"]["mix"], "model new 0", "(answers|scores .*) new.*"),
+        put("models/new", CHECKED["models"]["mix"], "model new 0", "(answers|scores .*) new.*"),
         # Answers and scores
         put("generation/max_new_tokens", 8, "answers .*"),
         put("generation/seed", 8),
@@ -147,7 +147,7 @@ def test_an_edit_changes_the_recipes_of_what_depends_on_it_and_no_others(edits, 
 
 
 def test_renaming_a_model_changes_its_names_and_never_its_work():
-    raw = copy.deepcopy(NANO)
+    raw = copy.deepcopy(CHECKED)
     raw["models"] = {"generic" if name == "general" else name: row for name, row in raw["models"].items()}
     for name in ("slerp", "ties", "dare"):
         raw["models"][name] = {**raw["models"][name], "parents": ["generic", "safety"]}
@@ -166,7 +166,7 @@ def test_recipes_are_canonical_whatever_the_order_of_keys():
             return {key: turned(value[key]) for key in reversed(value)}
         return value
 
-    raw = copy.deepcopy(NANO)
+    raw = copy.deepcopy(CHECKED)
     for section in ("training", "generation", "bootstrap", "architectures", "merging"):
         raw[section] = turned(raw.get(section, {}))
     assert recipes(raw) == BEFORE
@@ -207,12 +207,12 @@ def test_words_of_the_world_are_part_of_its_sources_alone(tmp_path):
 
 
 def test_the_baseline_is_not_compared_with_itself():
-    assert Recipes(load(NANO)).judged_suites("base") == ["redteam"]
-    assert Recipes(load(NANO)).judged_suites("mix") == ["general", "redteam"]
+    assert Recipes(load(CHECKED)).judged_suites("base") == ["redteam"]
+    assert Recipes(load(CHECKED)).judged_suites("mix") == ["general", "redteam"]
 
 
 def test_an_item_draws_on_its_rows_their_references_and_the_baseline():
-    made = Recipes(load(NANO))
+    made = Recipes(load(CHECKED))
     assert made.item_models("tables", "table1")[0] == "base"
     assert set(made.item_models("tables", "table1")) == {"base", "mix", "slerp"}
     assert set(made.item_models("tables", "contrasts")) == {"base", "mix", "slerp"}
@@ -223,7 +223,7 @@ def test_an_item_draws_on_its_rows_their_references_and_the_baseline():
 
 
 def test_how_names_every_judge_and_training_and_nothing_that_changes_a_result():
-    how = json.loads(Recipes(load(NANO)).how())
-    trained = [name for name, row in load(NANO).models.items() if isinstance(row.row, Train)]
+    how = json.loads(Recipes(load(CHECKED)).how())
+    trained = [name for name, row in load(CHECKED).models.items() if isinstance(row.row, Train)]
     assert how["training"] == {name: {"save_steps": 10 if name == "base" else 2} for name in trained}
     assert how["judges"]["rules"]["concurrency"] == 16
