@@ -875,7 +875,7 @@ HEADER = (
 
 STAGES = ("train", "merge", "generate", "judge")
 CONCURRENCY = 16  # the judge's, by default
-VICTIMS = ("snakemake", *STAGES, "warm", "all")
+VICTIMS = ("snakemake", *STAGES, "job", "warm", "all")  # a job is what the warm process forked
 
 
 def processes(run: Run) -> dict[int, str]:
@@ -903,7 +903,7 @@ def kill(run: Run, victim: str, wait: float, process: "subprocess.Popen[str]") -
         if victim == "all" or victim in seen.values():
             time.sleep(wait)
             chosen = {pid: kind for pid, kind in processes(run).items() if victim in (kind, "all")}
-            if victim in STAGES:  # one job of the stage, not all
+            if victim in (*STAGES, "job"):  # one of them, not all
                 chosen = dict(list(chosen.items())[:1])
             for pid in chosen:
                 try:
@@ -919,7 +919,10 @@ def kill(run: Run, victim: str, wait: float, process: "subprocess.Popen[str]") -
 def plan(amount: int, seed: int) -> list[tuple[str, float]]:
     """Random victims at random moments: seconds after the victim was seen, where a job lives for less than one."""
     draw = random.Random(seed)
-    return [(victim := draw.choice(VICTIMS), draw.uniform(0, 0.7 if victim in STAGES else 20)) for _ in range(amount)]
+    return [
+        (victim := draw.choice(VICTIMS), draw.uniform(0, 20 if victim in ("snakemake", "warm", "all") else 0.7))
+        for _ in range(amount)
+    ]
 
 
 def kills(bench: Bench, planned: list[tuple[str, float]]) -> list[str]:
@@ -939,7 +942,7 @@ def kills(bench: Bench, planned: list[tuple[str, float]]) -> list[str]:
             output = process.communicate()[0]
             if killed:
                 victim, wait = left.pop(0)
-                twice += CONCURRENCY * (victim in {"judge", "warm", "all"})
+                twice += CONCURRENCY * (victim in {"judge", "job", "warm", "all"})
                 print(f"  {victim:<10} {wait:4.1f} s after it was seen: {len(killed)} killed", flush=True)
             elif process.returncode:
                 return [*misses, f"the same command failed with status {process.returncode}:\n{output}"]
