@@ -13,9 +13,15 @@ def manifest_of(name, wildcards):
 
 
 def weights_of(name, wildcards):
-    """The files that a model's consumer needs; a loaded model may be sharded, so its manifest stands for them."""
+    """The files that a model's consumer needs; a loaded model may be sharded, so its manifest stands for them.
+
+    A temporary merge has none of its own; it may have to be made again from its parents'.
+    """
+    model = EXPERIMENT.models[name]
+    if EXPERIMENT.temporary(name):
+        return [file for parent in model.needs for file in weights_of(parent, wildcards)]
     folder = f"results/{wildcards.experiment}/seed{wildcards.seed}/models/{name}"
-    return [] if isinstance(EXPERIMENT.models[name].row, Load) else [f"{folder}/{file}" for file in WEIGHTS]
+    return [] if isinstance(model.row, Load) else [f"{folder}/{file}" for file in WEIGHTS]
 
 
 def file_of(wildcards):

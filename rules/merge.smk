@@ -1,4 +1,4 @@
-"""Merges of parents. Weights that no other model needs may be temporary: merged, answered with, removed.
+"""Merges of parents. Weights that no other model needs may be temporary: they lie in the store until they have answered.
 
 REQUIRED INPUTS: the parents and, for task vectors, the base. OUTPUTS: models/{model}/
 """
@@ -30,7 +30,6 @@ rule merge:
 
 use rule merge as merge_temporary with:
     output:
-        temp(multiext("results/{experiment}/seed{seed}/models/{model}/", *WEIGHTS)),
         recipe="results/{experiment}/seed{seed}/models/{model}/recipe.json",
         manifest="results/{experiment}/seed{seed}/models/{model}/manifest.json",
     wildcard_constraints:

@@ -1,5 +1,6 @@
 """How a command runs: marked as running, in a warm process where one helps, its errors in one line."""
 
+import errno
 import fcntl
 import importlib
 import os
@@ -14,6 +15,7 @@ from workflow_scripts import warm
 from workflow_scripts.errors import UserError
 
 RUNNING = Path("results/.running")  # every job holds a shared lock on it
+FULL = [os.strerror(code) for code in (errno.ENOSPC, errno.EDQUOT)]  # libraries say so in errors of their own, too
 
 
 def run(stage: str, arguments: list[str]) -> NoReturn:
@@ -26,8 +28,11 @@ def run(stage: str, arguments: list[str]) -> NoReturn:
                 status = execute(stage, arguments)
             except warm.Wanted:
                 status = warm.ask(stage, arguments, start=True)
+                if status is None:  # no server to be had: a killed one, or a machine that is too busy
+                    os.environ["MIXMERGE_WARM"] = "0"
+                    status = execute(stage, arguments)
     sys.stdout.flush()
-    os._exit(1 if status is None else status)  # at once: threads that libraries leave behind are not waited for
+    os._exit(status)  # at once: threads that libraries leave behind are not waited for
 
 
 def run_this() -> NoReturn:
@@ -42,16 +47,17 @@ def execute(stage: str, arguments: list[str]) -> int:
     except UserError as error:
         print(f"mixmerge {stage}: {error}", file=sys.stderr, flush=True)
         return 1
-    except OSError as error:
-        if error.errno not in {28, 122}:  # no space left, quota exceeded
+    except Exception as error:
+        if not (told := next((told for told in FULL if told in str(error)), None)):
             raise
-        print(f"mixmerge {stage}: {error.filename}: {error.strerror}; free some and run again", file=sys.stderr)
+        place = getattr(error, "filename", None) or "results/"
+        print(f"mixmerge {stage}: {place}: {told}; free some and run again", file=sys.stderr, flush=True)
         return 1
     return 0
 
 
 def heavy(module: str) -> ModuleType:
-    """Import a module of work that takes seconds to import; where a warm process may have it already, ask there instead."""
+    """Import a module of work, which takes seconds; where a warm process may have it already, ask there instead."""
     if warm.allowed() and not warm.inside():
         raise warm.Wanted
     return importlib.import_module(f"workflow_scripts.{module}")

@@ -70,11 +70,26 @@ class WorldSource(Section):
     languages: Names | None = Field(None, description="default: the experiment's")
 
 
+Column = Literal[
+    "id",
+    "source_prompt_id",
+    "language",
+    "split",
+    "prompt",
+    "completion",
+    "rejected",
+    "reference",
+    "categories",
+    "scope",
+    "label",
+]
+
+
 class FileSource(Section):
     """Rows of the user's own file: JSON lines, CSV or parquet."""
 
     file: str = Field(description="path of a .jsonl, .csv or .parquet file with the columns `prompt` and `language`")
-    columns: dict[str, str] = Field({}, description="our column name -> the file's, where they differ")
+    columns: dict[Column, str] = Field({}, description="our column name -> the file's, where they differ")
     labels: dict[str, Literal["harmful", "harmless"]] = Field(
         {}, description="the file's value of `label` -> ours, where they differ"
     )

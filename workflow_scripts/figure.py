@@ -23,12 +23,12 @@ def main(arguments: list[str]) -> None:
         (path.stem, int(path.parts[-3].removeprefix("seed"))): records.read(path, records.CURVE)
         for path in given.curves
     }
-    drawn = figures.draw(work["item"], work["spec"], study.assemble(work, given.scores), curves)
+    drawn = figures.draw(work["item"], study.item(work), study.assemble(work, given.scores), curves)
     note = f"<!-- recipe {hashing.of_json(given.recipe)} -->\n".encode()
     for ending, content in ((".svg", drawn.svg + note), (".png", drawn.png), (".csv", drawn.csv.encode())):
         path = given.output.with_name(given.output.name + ending)
-        store.write_bytes(path, content)
-        seals.seal(Path("results"), [path])
+        with seals.sealing(Path("results"), [path]):
+            store.write_bytes(path, content)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Stage: the answers of one model to all suites, with one start of the engine; answers are found again row by row."""
 
 import argparse
+import importlib
 import json
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ def main(arguments: list[str]) -> None:
     suites = dict(zip(given.recipe["names"]["suites"], given.suites, strict=True))
     rows = {suite: records.read(path, records.ROWS).to_pylist() for suite, path in suites.items()}
     prompts = list(dict.fromkeys(row["prompt"] for suite in rows.values() for row in suite))
-    kept, answers = answer(given.recipe["work"], given.model, described["model"], prompts, given.store)
+    kept, answers = answer(given.recipe["work"], given.model, described, prompts, given.store)
     lineage = {
         "recipe": given.recipe,
         "model": described["model"],
@@ -37,12 +38,14 @@ def main(arguments: list[str]) -> None:
     for suite, path in suites.items():
         table = pa.Table.from_pylist([_row(suite, row, answers[row["prompt"]]) for row in rows[suite]])
         output = given.output / f"{suite}.parquet"
-        records.write(output, table, records.GENERATIONS, {**lineage, "suite": records.lineage(path)["rows"]})
-        seals.seal(Path("results"), [output])
+        with seals.sealing(Path("results"), [output]):
+            records.write(output, table, records.GENERATIONS, {**lineage, "suite": records.lineage(path)["rows"]})
+    if _is_temporary(given.model, described):
+        store.release(given.store, described["store"])
 
 
 def answer(
-    work: dict[str, Any], folder: Path, model: str, prompts: list[str], store_folder: Path
+    work: dict[str, Any], folder: Path, described: dict[str, Any], prompts: list[str], store_folder: Path
 ) -> tuple[str, dict[str, Any]]:
     """Where completions are kept, and that of each prompt: found there, or generated and put there as it comes."""
     from workflow_scripts import engines
@@ -50,13 +53,13 @@ def answer(
     engine = engines.resolve(work["engine"])
     settings = {**work, "engine": engine, "versions": engines.versions(engine)}
     keys = {prompt: hashing.of_json(prompt) for prompt in prompts}
-    place = store.key(settings, model=model)
+    place = store.key(settings, model=described["model"])
     with Segments(store_folder / "completions" / place) as kept:
         found = kept.find(keys.values())
         owed = [prompt for prompt in prompts if keys[prompt] not in found]
         if owed:
-            manifest.check(folder)
-            generated = cli.heavy("engines").start(settings, folder).generate(owed)
+            weights = _weights(folder, described, store_folder)
+            generated = cli.heavy("engines").start(settings, weights).generate(owed)
             for count, (prompt, completion) in enumerate(zip(owed, generated, strict=True)):
                 row = {"key": keys[prompt], "prompt": prompt, **completion._asdict()}
                 kept.append(row)
@@ -64,6 +67,20 @@ def answer(
                 if count % COMMIT_EVERY == 0:
                     kept.commit()
     return place, {prompt: found[key] for prompt, key in keys.items()}
+
+
+def _is_temporary(folder: Path, described: dict[str, Any]) -> bool:
+    return described["recipe"]["stage"] == "merge" and not any((folder / name).exists() for name in described["files"])
+
+
+def _weights(folder: Path, described: dict[str, Any], store_folder: Path) -> Path:
+    """The folder to start an engine on."""
+    if not _is_temporary(folder, described):
+        manifest.check(folder)
+        return folder
+    # Not imported by name: the code of merging is in the recipe of the merge, and is no part of this stage's.
+    weights: Path = importlib.import_module("workflow_scripts.merge").again(folder, store_folder)
+    return weights
 
 
 def _row(suite: str, row: dict[str, Any], answered: dict[str, Any]) -> dict[str, Any]:

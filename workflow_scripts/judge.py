@@ -12,8 +12,6 @@ import pyarrow as pa
 from workflow_scripts import cli, hashing, judging, llm, measures, records, seals
 from workflow_scripts.errors import UserError
 
-RULES = "mixmerge/"  # litellm's names of the miniature's own judges begin so
-
 
 def main(arguments: list[str]) -> None:
     """Command line of the stage."""
@@ -28,8 +26,6 @@ def main(arguments: list[str]) -> None:
     given = parser.parse_args(arguments)
     work, names = given.recipe["work"], given.recipe["names"]
     settings = {**work, **given.how["judges"][names["judge"]]}
-    if work["faults"]:  # other faults are another judge, whose answers the ledger must keep apart
-        settings["model"] += f"-{hashing.of_json(work['faults'])[:8]}"
     suite = records.read(given.suite, records.ROWS)
     answered = records.read(given.generations, records.GENERATIONS) if given.generations else _labelled(suite, names)
     baseline = records.read(given.baseline, records.GENERATIONS) if given.baseline else None
@@ -53,8 +49,8 @@ def main(arguments: list[str]) -> None:
         "generations": hashing.of_file(given.generations or given.suite),
         "baseline": hashing.of_file(given.baseline) if given.baseline else None,
     }
-    records.write(given.output, scores, records.SCORES, lineage)
-    seals.seal(Path("results"), [given.output])
+    with seals.sealing(Path("results"), [given.output]):
+        records.write(given.output, scores, records.SCORES, lineage)
 
 
 def _labelled(suite: pa.Table, names: dict[str, Any]) -> pa.Table:
@@ -85,14 +81,14 @@ def _labelled(suite: pa.Table, names: dict[str, Any]) -> pa.Table:
 
 def _rules(work: dict[str, Any], suite: pa.Table) -> tuple[str, Callable[[], Any]] | None:
     """The miniature's judge as a provider of litellm: it knows the references of the suite."""
-    if not work["model"].startswith(RULES):
+    if not work["model"].startswith(judging.RULES):
         return None
 
     def provider() -> Any:
         references = dict(zip(suite["prompt"].to_pylist(), suite["reference"].to_pylist(), strict=True))
         return cli.heavy("rule_judge").RuleJudge(references, work["faults"])
 
-    return RULES.rstrip("/"), provider
+    return judging.RULES.rstrip("/"), provider
 
 
 if __name__ == "__main__":

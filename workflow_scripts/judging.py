@@ -21,6 +21,7 @@ from workflow_scripts.errors import UserError
 from workflow_scripts.llm import PARAMETERS, Answer, Client, Request
 
 PROMPTS = Path(__file__).parent / "judge_prompts"
+RULES = "mixmerge/"  # litellm's names of the miniature's own judges begin so
 MOST_NAMED = 5  # ids in an error
 
 

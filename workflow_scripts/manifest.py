@@ -24,6 +24,7 @@ def publish(
     recipe: dict[str, Any],
     parents: dict[str, Path] | None = None,
     data: str | None = None,
+    temporary: bool = False,
 ) -> None:
     """Put a model's files from the store into its folder, with recipe.json and, last, manifest.json.
 
@@ -35,6 +36,7 @@ def publish(
         recipe: of the model, with its names.
         parents: the folders of the models it was made from, by name.
         data: content of the rows it was trained on.
+        temporary: leave its files in the store.
     """
     described = {name: read(path) for name, path in (parents or {}).items()}
     trainings: dict[str, Any] = {}
@@ -58,10 +60,14 @@ def publish(
         "trainings": trainings,
         "facts": facts,
     }
-    store.link(store_folder, key, list(files), folder)
-    for name, content in (("recipe.json", recipe), ("manifest.json", manifest)):
-        store.write_text(folder / name, json.dumps(content, indent=1, ensure_ascii=False, sort_keys=True) + "\n")
-    seals.seal(Path("results"), [folder / name for name in [*files, "recipe.json", "manifest.json"]])
+    placed = [] if temporary else list(files)
+    for path in folder.glob("*"):  # files of a model that was here before would be loaded with this one's
+        if path.is_file() and path.name not in placed:
+            path.unlink()
+    with seals.sealing(Path("results"), [folder / name for name in [*placed, "recipe.json", "manifest.json"]]):
+        store.link(store_folder, key, placed, folder)
+        for name, content in (("recipe.json", recipe), ("manifest.json", manifest)):
+            store.write_text(folder / name, json.dumps(content, indent=1, ensure_ascii=False, sort_keys=True) + "\n")
 
 
 def read(folder: Path) -> dict[str, Any]:
@@ -72,10 +78,10 @@ def read(folder: Path) -> dict[str, Any]:
     """
     path = folder / "manifest.json"
     try:
-        manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        manifest: dict[str, Any] = dict(json.loads(path.read_text(encoding="utf-8")))
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; run snakemake to make it") from None
-    except ValueError:
+    except (TypeError, ValueError):
         raise UserError(f"{path}: is not JSON; `make discard FILE={path}` lets the next run make it again") from None
     if manifest.get("schema") != SCHEMA_VERSION:
         raise UserError(

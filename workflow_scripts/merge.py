@@ -1,12 +1,16 @@
-"""Stage: a merge of parents."""
+"""Stage: a merge of parents.
+
+A temporary merge is a manifest: its weights lie in the store from the merge until the answers are there, and are merged
+again where more answers are owed.
+"""
 
 import argparse
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
 from workflow_scripts import cli, manifest, store
+from workflow_scripts.errors import UserError
 
 
 def main(arguments: list[str]) -> None:
@@ -17,26 +21,47 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--base", type=Path)
     parser.add_argument("--store", type=Path, required=True)
     parser.add_argument("--output", type=Path, required=True)
-    parser.add_argument(
-        "--temporary", action="store_true", help="keep no copy in the store: the weights will be removed"
-    )
+    parser.add_argument("--temporary", action="store_true", help="leave the weights in the store, for the answers")
     given = parser.parse_args(arguments)
     work, names = given.recipe["work"], given.recipe["names"]
     parents = [manifest.check(parent)["model"] for parent in given.parents]
     base = manifest.check(given.base)["model"] if given.base else None
+    key = store.key(work, parents=parents, base=base)
+    entry = store.known(given.store, key) if given.temporary else None
+    if entry is None:
+        entry = _merged(given.store, key, work, given.parents, given.base)
+    folders = dict(zip(names["parents"], given.parents, strict=True))
+    folders |= {names["base"]: given.base} if given.base else {}
+    manifest.publish(given.store, key, entry, given.output, given.recipe, folders, temporary=given.temporary)
 
+
+def again(folder: Path, store_folder: Path) -> Path:
+    """Where the weights of a temporary merge lie: in the store, merged again if they were released.
+
+    Raises:
+        UserError: a parent is not what it was, or the merge came out otherwise than its manifest says.
+    """
+    described = manifest.read(folder)
+    work, names = described["recipe"]["work"], described["recipe"]["names"]
+    parents = [folder.with_name(name) for name in names["parents"]]
+    base = folder.with_name(names["base"]) if names["base"] else None
+    for needed in [*parents, *([base] if base else [])]:
+        manifest.check(needed)
+    entry = _merged(store_folder, described["store"], work, parents, base)
+    if entry["files"] != described["files"]:
+        path = folder / "manifest.json"
+        raise UserError(f"{path}: merged again, other weights came out (another machine?); `make discard FILE={path}`")
+    return store_folder / "models" / str(described["store"])
+
+
+def _merged(
+    store_folder: Path, key: str, work: dict[str, Any], parents: list[Path], base: Path | None
+) -> dict[str, Any]:
     def make(_: Path, output: Path) -> dict[str, Any]:
-        facts: dict[str, Any] = cli.heavy("merging").merge(work, given.parents, given.base, output)
+        facts: dict[str, Any] = cli.heavy("merging").merge(work, parents, base, output)
         return facts
 
-    key = store.key(work, parents=parents, base=base)
-    entry = store.get_or_make(given.store, key, make)
-    folders = dict(zip(names["parents"], given.parents, strict=True)) | (
-        {names["base"]: given.base} if given.base else {}
-    )
-    manifest.publish(given.store, key, entry, given.output, given.recipe, folders)
-    if given.temporary:
-        shutil.rmtree(given.store / "models" / key)
+    return store.get_or_make(store_folder, key, make)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Stage: the rows of a mixture, drawn from sources in stated fractions; and the selection of them that a training sees."""
+"""Stage: the rows of a mixture, drawn from sources in stated fractions; and which of them a training sees."""
 
 import argparse
 import hashlib
@@ -16,8 +16,8 @@ from workflow_scripts.errors import UserError
 def draw(work: dict[str, Any], sources: dict[str, pa.Table]) -> pa.Table:
     """Draw a mixture: for each language and part, the first rows of the source in a seeded order.
 
-    The order does not depend on how many rows are drawn, so draws are nested; the rows of a language do not depend on the
-    other languages.
+    The order does not depend on how many rows are drawn, so draws are nested; the rows of a language do not depend on
+    the other languages.
 
     Returns:
         Rows of schema records.MIXTURE, parts and languages mingled, in the order of the draw within each.
@@ -42,8 +42,10 @@ def draw(work: dict[str, Any], sources: dict[str, pa.Table]) -> pa.Table:
     return pa.Table.from_pylist([row for _, row in sorted(chosen, key=lambda pair: pair[0])], schema=records.MIXTURE)
 
 
-def select(mixture: pa.Table, languages: list[str] | None, parts: list[str] | None, per_language: dict[str, int] | None) -> pa.Table:
-    """The rows of a mixture that a training sees: some languages, some parts, the first rows of each part per language."""
+def select(
+    mixture: pa.Table, languages: list[str] | None, parts: list[str] | None, per_language: dict[str, int] | None
+) -> pa.Table:
+    """The rows of a mixture that a training sees: some languages, some parts, the first rows of each in each."""
     if languages is not None:
         mixture = mixture.filter(pc.is_in(mixture["language"], pa.array(languages)))
     if parts is not None:
@@ -73,8 +75,8 @@ def main(arguments: list[str]) -> None:
     table = draw(given.recipe["work"], {part: records.read(path, records.ROWS) for part, path in paths.items()})
     sources = {part: records.lineage(path)["rows"] for part, path in paths.items()}
     lineage = {"recipe": given.recipe, "rows": hashing.of_table(table), "sources": sources}
-    records.write(given.output, table, records.MIXTURE, lineage)
-    seals.seal(Path("results"), [given.output])
+    with seals.sealing(Path("results"), [given.output]):
+        records.write(given.output, table, records.MIXTURE, lineage)
 
 
 if __name__ == "__main__":

@@ -129,8 +129,8 @@ def main(arguments: list[str]) -> None:
     family = max(1, 2 * len(config.contrasts))
     table = Table(
         title=f"Smallest detectable difference, points, with a power of {config.power.power:.0%}",
-        caption=f"one test: at {config.power.alpha:g}; declared: as the first of {family} tests (Holm); over seeds: by a "
-        f"t test of {len(config.seeds)} of them. A claim needs both. § cannot show what matters (`power` in the config)",
+        caption=f"one test: at {config.power.alpha:g}; declared: as the first of {family} tests (Holm); over seeds: "
+        f"a t test of {len(config.seeds)}. A claim needs both. § cannot show what matters (`power` in the config)",
     )
     for heading in ("suite", "metric", "language"):
         table.add_column(heading)

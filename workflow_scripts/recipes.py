@@ -31,8 +31,11 @@ WORK: dict[str, tuple[str, str, tuple[str, ...]]] = {
 }
 ACCESS = {"api_base", "concurrency", "rpm", "tpm", "timeout", "retries"}  # how a judge is reached: not what it says
 RESUMING = {"save_steps"}  # how a training is kept safe: not what it learns
+UNREAD = {"sft": {"beta", "loss_type"}, "dpo": {"packing"}}  # settings of the other method
+GREEDY = {"top_p": 1.0, "seed": 0}  # what sampling depends on; without it they stand so, whatever the config says
 
 
+COMPARING = {"contrasts", "verdicts"}  # kinds of tables whose rows are contrasts
 MEASURING = {"judges", "corrected"}  # kinds of tables that hold all judges side by side
 
 
@@ -103,9 +106,9 @@ class Recipes:
 
     def generation(self, model: str) -> str:
         """The answers of a model to all suites."""
-        return _recipe(
-            "generate", self.config.generation.model_dump(), {"model": model, "suites": self.answered_suites()}
-        )
+        work = self.config.generation.model_dump()
+        work |= {} if work["temperature"] else GREEDY
+        return _recipe("generate", work, {"model": model, "suites": self.answered_suites()})
 
     def answered_suites(self) -> list[str]:
         """The suites that models answer: all but those that bring their answers along."""
@@ -123,6 +126,11 @@ class Recipes:
             "suite": suite,
             "baseline": (against or self.config.baseline) if compares else None,
         }
+        if settings["model"].startswith(judging.RULES):
+            # As providers name their snapshots: other rules or other faults, other requests.
+            settings["model"] += f"-{_rules()}"
+            if settings["faults"]:
+                settings["model"] += f"-{hashing.of_json(settings['faults'])[:8]}"
         looks = chosen.answers_in == "prompt" and chosen.metric != "labels"
         languages = self.config.languages if looks else None
         work = {**settings, "metric": chosen.metric, "prompt": prompt, "languages": languages}
@@ -179,7 +187,7 @@ class Recipes:
         """The models whose scores a table or figure is made from, the baseline first; or whose curves it shows."""
         item = _items(self.config, section)[name]
         cells = [m for pair in self._pairs(item) for m in pair] + _cells(item)
-        baseline = [] if getattr(item, "kind", "") == "curves" else [self.config.baseline]
+        baseline = [] if item.kind == "curves" else [self.config.baseline]
         return list(dict.fromkeys([*baseline, *cells]))
 
     def judge_of(self, section: str, name: str) -> str:
@@ -201,16 +209,20 @@ class Recipes:
         select = model.row.model_dump(include={"languages", "parts", "per_language"})
         fractions = self.config.mixtures[model.row.mixture].parts
         counts = matching.allocate(model.row.per_language, fractions) if model.row.per_language else None
-        settings = model.settings.model_dump(exclude=RESUMING)
+        settings = model.settings.model_dump(exclude=RESUMING | UNREAD[model.settings.method])
         return {**settings, "select": {**select, "per_language": counts}, "seed": 1000 * seed + model.row.reseed}
 
     def _item(self, section: str, name: str) -> dict[str, Any]:
-        """What an item needs beside the scores: resampling, what each model learned, contrasts, published values."""
+        """What an item needs beside the scores: resampling, what each model learned, contrasts, published values.
+
+        Rows and contrasts are lists of pairs, since their order is that of the item, and canonical JSON keeps no other.
+        """
         config, item = self.config, _items(self.config, section)[name]
         learned = {model: self.experiment.learned(model) for model in self.item_models(section, name)}
         return {
             "item": name,
-            "spec": item.model_dump(),
+            "spec": item.model_dump(exclude={"rows", "contrasts"}),
+            "rows": [[row, cell if isinstance(cell, str) else list(cell.items())] for row, cell in item.rows.items()],
             "judge": self.judge_of(section, name),
             "faults": {judge: j.faults.model_dump() for judge, j in config.judges.items() if j.faults}
             if item.kind in MEASURING
@@ -222,15 +234,19 @@ class Recipes:
             "languages": config.languages,
             "learned": {m: {"rows": v.rows, "examples": v.examples, "steps": v.steps} for m, v in learned.items()},
             "matched": [[a, b, matching.matched_on(learned[a], learned[b])] for a, b in self._pairs(item)],
-            "contrasts": {n: c.model_dump() for n, c in config.contrasts.items() if {c.mix, c.merge} <= set(learned)},
+            "contrasts": [[name, config.contrasts[name].model_dump()] for name in self._contrasts(item)],
             "published": _published(config.reproduces, name),
         }
 
+    def _contrasts(self, item: Any) -> list[str]:
+        """The contrasts that an item prints."""
+        return (item.contrasts or list(self.config.contrasts)) if item.kind in COMPARING else []
+
     def _pairs(self, item: Any) -> list[tuple[str, str]]:
         """(model, reference) for every comparison that an item prints."""
-        if getattr(item, "kind", "") in ("contrasts", "verdicts"):
-            chosen = item.contrasts if item.contrasts is not None else list(self.config.contrasts)
-            return [(self.config.contrasts[name].merge, self.config.contrasts[name].mix) for name in chosen]
+        if item.kind in COMPARING:
+            chosen = [self.config.contrasts[name] for name in self._contrasts(item)]
+            return [(contrast.merge, contrast.mix) for contrast in chosen]
         if item.reference is None:
             return []
         reference = item.rows[item.reference]
@@ -265,6 +281,12 @@ def _recipe(stage: str, work: dict[str, Any], names: dict[str, Any]) -> str:
 def _lexicon() -> dict[str, str]:
     """The world's words are code in all but name: 8 hex digits per file."""
     return {path.stem: hashing.of_file(path)[:8] for path in sorted(LEXICON.glob("*.yaml"))}
+
+
+@cache
+def _rules() -> str:
+    """The rules of the miniature's judge, as 8 hex digits: what is asked of it does not tell them."""
+    return hashing.of_json([fingerprint.of("rule_judge", "RuleJudge"), _lexicon()])[:8]
 
 
 @cache

@@ -1,12 +1,14 @@
 """Seals: the hash of every artifact, taken when it was written, so that a later change by hand is seen.
 
-results/.seals/<path of the artifact, / as %>  holds {"sha256", "size", "mtime_ns"}.  As in git's index, a file whose size
-and time are those of the seal is believed; another is hashed, so new times (cp -r, touch, a fresh clone) cost one look.
+results/.seals/<path of the artifact, / as %>  holds {"sha256", "size", "mtime_ns"}.  As in git's index, a file whose
+size and time are those of the seal is believed; another is hashed, so new times (cp -r, touch, a fresh clone) cost one
+look.
 """
 
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from workflow_scripts import hashing, store
@@ -18,14 +20,28 @@ def seal(results: Path, paths: Iterable[Path]) -> None:
         store.write_text(_place(results, path), _record(path, hashing.of_file(path)))
 
 
+@contextmanager
+def sealing(results: Path, paths: Iterable[Path]) -> Iterator[None]:
+    """Seal the artifacts that are written in this context; a kill in it leaves no old seal on a new artifact."""
+    paths = list(paths)
+    for path in paths:
+        _place(results, path).unlink(missing_ok=True)
+    yield
+    seal(results, paths)
+
+
 def broken(results: Path) -> list[Path]:
-    """The artifacts that are not what was sealed; deleted ones are not among them, since deleting is consent to rebuild."""
+    """The artifacts that are not what was sealed; not deleted ones, since deleting is consent to rebuild."""
     changed = []
     for place in sorted((results / ".seals").glob("*")):
         path = results / place.name.replace("%", "/")
         if place.name.startswith(".") or not path.exists():
             continue
-        record, status = json.loads(place.read_text()), path.stat()
+        try:
+            record, status = json.loads(place.read_text()), path.stat()
+        except ValueError:  # a seal that cannot be read vouches for nothing
+            changed.append(path)
+            continue
         if (status.st_size, status.st_mtime_ns) == (record["size"], record["mtime_ns"]):
             continue
         if status.st_size == record["size"] and hashing.of_file(path) == record["sha256"]:

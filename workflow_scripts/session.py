@@ -1,4 +1,4 @@
-"""A run of Snakemake in results/: alone there, with its provenance beside the results, and nothing changed behind its back.
+"""A run of Snakemake in results/: alone there, its provenance beside the results, and nothing changed unseen.
 
 Snakemake's own lock outlives a kill and then refuses the same command; ours is the kernel's, and goes with its holder.
 """

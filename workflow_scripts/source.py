@@ -2,6 +2,8 @@
 
 import argparse
 import json
+from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,58 +16,103 @@ import pyarrow.parquet as pq
 from workflow_scripts import hashing, records, seals, world
 from workflow_scripts.errors import UserError
 
-READERS = {".jsonl": pyarrow.json.read_json, ".csv": pyarrow.csv.read_csv, ".parquet": pq.read_table}
+SPLITS = ("train", "validation", "test")
+BLOCK = 1 << 26  # bytes that a row of text may have
 
 
 def rows(work: dict[str, Any], file: Path | None) -> pa.Table:
     """The rows of a source, of schema records.ROWS.
 
     Raises:
-        UserError: the file cannot be read, lacks a column, or has an empty prompt.
+        UserError: the file cannot be read, lacks a column, or has a row without prompt, language, split or an id of its
+            own; rows are counted from 1, without the header.
     """
     if file is None:
         return world.rows(work["world"], work["languages"], work["per_language"], work["seed"], work["name"])
-    table = _read(file)
-    table = table.rename_columns([{v: k for k, v in work["columns"].items()}.get(n, n) for n in table.column_names])
-    for column in ("prompt", "language"):
-        if column not in table.column_names:
-            raise UserError(
-                f"{file}: no column '{column}'; name it under `columns` (it has {', '.join(table.column_names)})"
-            )
-        if (empty := pc.index(pc.is_null(table[column]), True).as_py()) >= 0:
-            raise UserError(f"{file}: row {empty + 1} has no {column}; fill it in or remove the row")
-    columns = {field.name: _column(table, field, work) for field in records.ROWS}
-    table = pa.table(columns, schema=records.ROWS)
-    ids = table["id"].to_pylist()
-    if len(set(ids)) < len(ids):
-        twice = next(i for i in ids if ids.count(i) > 1)
-        raise UserError(f"{file}: id '{twice}' stands in two rows; make ids unique, or leave the column out")
-    return table.filter(pc.is_in(table["language"], pa.array(work["languages"])))
+    table = _read(file, work["columns"])
+    columns = {field.name: _column(file, table, field, work) for field in records.ROWS}
+    for name, what in (("prompt", "text"), ("language", "text"), ("split", f"one of {', '.join(SPLITS)}")):
+        for number, value in enumerate(columns[name].to_pylist(), 1):
+            if not (value or "").strip() or (name == "split" and value not in SPLITS):
+                raise UserError(f"{file}: row {number} has {value!r} as {name}; give it {what}, or remove the row")
+    ids = Counter(columns["id"].to_pylist())
+    if twice := [name for name, count in ids.items() if count > 1 or name is None]:
+        raise UserError(f"{file}: id {twice[0]!r} stands in {ids[twice[0]]} rows; give each its own, or none an id")
+    return pa.table(columns, schema=records.ROWS).filter(
+        pc.is_in(columns["language"], pa.array(work["languages"], pa.string()))
+    )
 
 
-def _read(file: Path) -> pa.Table:
-    if file.suffix not in READERS:
-        raise UserError(f"{file}: unknown kind of file; give one of {', '.join(READERS)}")
+def _read(file: Path, named: dict[str, str]) -> pa.Table:
+    """The columns of a file that we know, by our names; text stays text, even if it looks like a number or a date."""
+    types = pa.schema(
+        [field.with_name(named.get(field.name, field.name)).with_nullable(True) for field in records.ROWS]
+    )
     try:
-        return READERS[file.suffix](file)
+        table = READERS[file.suffix](file, types)
+    except KeyError:
+        raise UserError(f"{file}: unknown kind of file; give one of {', '.join(READERS)}") from None
     except FileNotFoundError:
         raise UserError(f"{file}: no such file; give its path from the working directory") from None
-    except pa.ArrowInvalid as error:
-        raise UserError(f"{file}: {str(error).splitlines()[0]}") from None
+    except (pa.ArrowException, OSError) as error:
+        raise UserError(f"{file}: {' '.join(str(error).split())}; mend the file") from None
+    if twice := [name for name, count in Counter(table.column_names).items() if count > 1]:
+        raise UserError(f"{file}: two columns are called '{twice[0]}'; rename one")
+    has = [name for name in table.column_names if table[name].null_count < len(table)]
+    for ours, theirs in (("prompt", "prompt"), ("language", "language"), *named.items()):
+        if named.get(ours, theirs) not in has:
+            raise UserError(
+                f"{file}: no column '{named.get(ours, theirs)}'; name it under `columns` (it has {', '.join(has)})"
+            )
+    return pa.table(
+        {field.name: table[theirs] for field, theirs in zip(records.ROWS, types.names, strict=True) if theirs in has}
+    )
 
 
-def _column(table: pa.Table, field: pa.Field, work: dict[str, Any]) -> pa.ChunkedArray | pa.Array:
+def _read_json(file: Path, types: pa.Schema) -> pa.Table:
+    known = pyarrow.json.ParseOptions(explicit_schema=types)
+    return pyarrow.json.read_json(file, pyarrow.json.ReadOptions(block_size=BLOCK), known)
+
+
+def _read_csv(file: Path, types: pa.Schema) -> pa.Table:
+    known = pyarrow.csv.ConvertOptions(column_types={field.name: pa.string() for field in types})
+    lines = pyarrow.csv.ParseOptions(newlines_in_values=True)
+    return pyarrow.csv.read_csv(file, pyarrow.csv.ReadOptions(block_size=BLOCK), lines, known)
+
+
+READERS: dict[str, Callable[[Path, pa.Schema], pa.Table]] = {
+    ".jsonl": _read_json,
+    ".csv": _read_csv,
+    ".parquet": lambda file, _: pq.read_table(file),
+}
+
+
+def _column(file: Path, table: pa.Table, field: pa.Field, work: dict[str, Any]) -> pa.ChunkedArray | pa.Array:
     """A column of the file, or what stands for it where the file has none."""
-    if field.name in table.column_names:
-        column = table[field.name].cast(field.type)
-        if field.name == "label" and work["labels"]:
-            return pa.array([work["labels"].get(value, value) for value in column.to_pylist()], field.type)
-        return column
-    if field.name in {"id", "source_prompt_id"}:  # a prompt without an id is its own
+    default = {"source": work["name"], "split": work["split"]}.get(field.name)
+    if field.name in table.column_names and field.name != "source":
+        try:
+            column = table[field.name].cast(field.type)
+        except pa.ArrowException as error:
+            raise UserError(f"{file}: column '{field.name}' is not {field.type} ({error}); mend it") from None
+        if field.name == "label":
+            column = pa.array([work["labels"].get(value, value) for value in column.to_pylist()], pa.string())
+        return column if default is None else pc.fill_null(column, default)
+    if field.name in {"id", "source_prompt_id"}:  # a prompt without an id is its own, and stays so when others move
         pairs = zip(table["language"].to_pylist(), table["prompt"].to_pylist(), strict=True)
-        return pa.array([hashing.of_json(pair)[:16] for pair in pairs])
-    fixed = {"source": work["name"], "split": work["split"]}
-    return pa.array([fixed.get(field.name)] * len(table), field.type)
+        names = [hashing.of_json(pair)[:16] for pair in pairs]
+        return pa.array(_numbered(names) if field.name == "id" else names, pa.string())
+    return pa.array([default] * len(table), field.type)
+
+
+def _numbered(names: list[str]) -> list[str]:
+    """Tell rows of one name apart by their order."""
+    seen: Counter[str] = Counter()
+    numbered = []
+    for name in names:
+        seen[name] += 1
+        numbered.append(name if seen[name] == 1 else f"{name}-{seen[name]}")
+    return numbered
 
 
 def main(arguments: list[str]) -> None:
@@ -76,8 +123,8 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--output", type=Path, required=True)
     given = parser.parse_args(arguments)
     table = rows(given.recipe["work"], given.file)
-    records.write(given.output, table, records.ROWS, {"recipe": given.recipe, "rows": hashing.of_table(table)})
-    seals.seal(Path("results"), [given.output])
+    with seals.sealing(Path("results"), [given.output]):
+        records.write(given.output, table, records.ROWS, {"recipe": given.recipe, "rows": hashing.of_table(table)})
 
 
 if __name__ == "__main__":

@@ -30,22 +30,43 @@ def key(work: dict[str, Any], **inputs: Any) -> str:
 
 
 def find(store: Path, key: str) -> dict[str, Any] | None:
-    """The entry of finished work, checked against its hashes; None where there is none.
+    """The entry of finished work, checked against its hashes; None where there is none, or its files were released.
 
     Raises:
         UserError: a file of the entry is not what it was.
     """
+    entry, folder = known(store, key), store / "models" / key
+    if entry is None or entry["released"]:
+        return None
+    for name, sha256 in entry["files"].items():
+        if not (folder / name).exists() or hashing.of_file(folder / name) != sha256:
+            raise _damaged(folder, name)
+    return entry
+
+
+def known(store: Path, key: str) -> dict[str, Any] | None:
+    """What the store says of work that was finished once, whether its files are there or were released.
+
+    Raises:
+        UserError: it cannot be read.
+    """
     folder = store / "models" / key
     if not (folder / "entry.json").exists():
         return None
-    entry: dict[str, Any] = json.loads((folder / "entry.json").read_text())
-    for name, sha256 in entry["files"].items():
-        if not (folder / name).exists() or hashing.of_file(folder / name) != sha256:
-            raise UserError(
-                f"{folder / name}: is damaged (its sha256 is not the one recorded); "
-                f"`make discard FILE={folder}` lets the next run make it again"
-            )
-    return entry
+    try:
+        entry = {"released": False, **json.loads((folder / "entry.json").read_text())}
+        return {name: entry[name] for name in ("files", "facts", "released")}
+    except (ValueError, KeyError, TypeError):
+        raise _damaged(folder, "entry.json") from None
+
+
+def release(store: Path, key: str) -> None:
+    """Remove the files of an entry, and keep what is known of them."""
+    if entry := known(store, key):
+        folder = store / "models" / key
+        write_text(folder / "entry.json", json.dumps({**entry, "released": True}, indent=1, sort_keys=True))
+        for name in entry["files"]:
+            (folder / name).unlink(missing_ok=True)
 
 
 def get_or_make(store: Path, key: str, make: Make) -> dict[str, Any]:
@@ -66,11 +87,13 @@ def get_or_make(store: Path, key: str, make: Make) -> dict[str, Any]:
         (work / "state").mkdir(exist_ok=True)
         facts = make(work / "state", output)
         files = {p.relative_to(output).as_posix(): p for p in sorted(output.rglob("*")) if p.is_file()}
-        entry = {"files": {name: hashing.of_file(path) for name, path in files.items()}, "facts": facts}
+        hashes = {name: hashing.of_file(path) for name, path in files.items()}
+        entry = {"files": hashes, "facts": facts, "released": False}
         write_text(output / "entry.json", json.dumps(entry, indent=1, sort_keys=True))
         for path in files.values():
             _sync(path)
         (store / "models").mkdir(exist_ok=True)
+        shutil.rmtree(store / "models" / key, ignore_errors=True)  # what has no entry.json is no entry, or was released
         output.rename(store / "models" / key)
         _sync(store / "models")
         shutil.rmtree(work)
@@ -78,16 +101,14 @@ def get_or_make(store: Path, key: str, make: Make) -> dict[str, Any]:
 
 
 def link(store: Path, key: str, names: list[str], folder: Path) -> None:
-    """Put files of an entry into a folder: hard links where the file system allows, else copies; each whole or not at all."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Put files of an entry into a folder, each whole or not at all: hard links where there are such, else copies."""
     for name in names:
-        partial = folder / f".{name}.{os.getpid()}"
-        partial.unlink(missing_ok=True)
-        try:
-            os.link(store / "models" / key / name, partial)
-        except OSError:
-            shutil.copyfile(store / "models" / key / name, partial)
-        partial.replace(folder / name)
+        with _whole(folder / name) as partial:
+            try:
+                os.link(store / "models" / key / name, partial)
+            except OSError:
+                shutil.copyfile(store / "models" / key / name, partial)
+                _sync(partial)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -97,11 +118,22 @@ def write_text(path: Path, text: str) -> None:
 
 def write_bytes(path: Path, content: bytes) -> None:
     """Write a small file whole or not at all."""
+    with _whole(path) as partial:
+        partial.write_bytes(content)
+        _sync(partial)
+
+
+@contextmanager
+def _whole(path: Path) -> Iterator[Path]:
+    """A place beside a file to prepare it; at the end it takes the file's place, and after an error it is gone."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}")
-    partial.write_bytes(content)
-    _sync(partial)
-    partial.replace(path)
+    partial.unlink(missing_ok=True)
+    try:
+        yield partial
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -111,6 +143,13 @@ def _claimed(work: Path) -> Iterator[None]:
     with open(f"{work}.lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
+
+
+def _damaged(folder: Path, name: str) -> UserError:
+    return UserError(
+        f"{folder / name}: is damaged (its sha256 is not the one recorded); "
+        f"`make discard FILE={folder}` lets the next run make it again"
+    )
 
 
 def _sync(path: Path) -> None:

@@ -12,6 +12,12 @@ from workflow_scripts.statistics import Panel
 from workflow_scripts.tables import Study
 
 
+def item(work: dict[str, Any]) -> dict[str, Any]:
+    """An item as the config has it, its rows in their order."""
+    rows = {row: cell if isinstance(cell, str) else dict(cell) for row, cell in work["rows"]}
+    return {**work["spec"], "rows": rows}
+
+
 def assemble(work: dict[str, Any], scores: list[Path]) -> Study:
     """The study of one item.
 
@@ -59,7 +65,7 @@ def assemble(work: dict[str, Any], scores: list[Path]) -> Study:
         judge=_judge(panel.scores),
         training=learned,
         matched={(one, other): (on or [None])[0] for one, other, on in work["matched"]},
-        contrasts=work["contrasts"],
+        contrasts=dict(work["contrasts"]),
         published=Published.model_validate(work["published"]) if work["published"] else None,
         alpha=work["alpha"],
         matters=work["matters"],

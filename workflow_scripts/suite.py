@@ -45,8 +45,8 @@ def main(arguments: list[str]) -> None:
     table = choose(given.recipe["work"], records.read(given.source, records.ROWS))
     source = records.lineage(given.source)["rows"]
     lineage = {"recipe": given.recipe, "rows": hashing.of_table(table), "source": source}
-    records.write(given.output, table, records.ROWS, lineage)
-    seals.seal(Path("results"), [given.output])
+    with seals.sealing(Path("results"), [given.output]):
+        records.write(given.output, table, records.ROWS, lineage)
 
 
 if __name__ == "__main__":

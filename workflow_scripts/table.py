@@ -16,15 +16,16 @@ def main(arguments: list[str]) -> None:
     given = parser.parse_args(arguments)
     work, recipe = given.recipe["work"], hashing.of_json(given.recipe)
     render = trust.render if work["spec"]["kind"] in recipes.MEASURING else tables.render
-    made = render(work["item"], work["spec"], study.assemble(work, given.scores))
+    made = render(work["item"], study.item(work), study.assemble(work, given.scores))
     forms = {
         ".csv": made.csv,
         ".md": f"{made.markdown}\n<!-- recipe {recipe} -->\n",
         ".tex": f"{made.latex}\n% recipe {recipe}\n",
     }
-    for ending, text in forms.items():
-        store.write_text(given.output.with_name(given.output.name + ending), text)
-    seals.seal(Path("results"), [given.output.with_name(given.output.name + ending) for ending in forms])
+    files = {given.output.with_name(given.output.name + ending): text for ending, text in forms.items()}
+    with seals.sealing(Path("results"), files):
+        for path, text in files.items():
+            store.write_text(path, text)
 
 
 if __name__ == "__main__":

@@ -40,9 +40,9 @@ def main(arguments: list[str]) -> None:
     key = store.key(settings, parent=parent["model"], data=data)
     entry = store.get_or_make(given.store, key, make)
     curve = records.read(given.store / "models" / key / manifest.CURVE, records.CURVE)
-    records.write(given.curve, curve, records.CURVE, {"recipe": given.recipe, "store": key})
+    with seals.sealing(Path("results"), [given.curve]):
+        records.write(given.curve, curve, records.CURVE, {"recipe": given.recipe, "store": key})
     manifest.publish(given.store, key, entry, given.output, given.recipe, {names["parent"]: given.parent}, data)
-    seals.seal(Path("results"), [given.curve])
 
 
 if __name__ == "__main__":

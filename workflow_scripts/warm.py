@@ -1,15 +1,16 @@
 """A process that has imported torch, transformers, trl and mergekit once, and forks for each job.
 
-Importing them takes 7 to 11 s, longer than a job of the miniature.  The first job that needs them starts the server; later
-ones hand over their arguments, folder, environment and standard streams, and get the exit status back.  A job dies with
-the command that asked for it, and with the server.  The server goes when it has been idle, and never sees an edit: its
-address carries the state of the sources and of the environment that libraries read on import.
+Importing them takes 7 to 11 s, longer than a job of the miniature.  The first job that needs them starts the server;
+later ones hand over their arguments, folder, environment and standard streams, and get the exit status back.  A job
+dies with the command that asked for it, and with the server.  The server goes when it has been idle, and never sees an
+edit: its address carries the state of the sources and of the environment that libraries read on import.
 
-It is an accelerator outside the workflow: with MIXMERGE_WARM=0 everything works and gives the same bits.  It is never used
-with CUDA (which does not survive a fork), on a cluster's node, or off Linux.
+It is an accelerator outside the workflow: with MIXMERGE_WARM=0 everything works and gives the same bits.  It is never
+used with CUDA (which does not survive a fork), on a cluster's node, or off Linux.
 """
 
 import array
+import contextlib
 import ctypes
 import fcntl
 import hashlib
@@ -27,7 +28,8 @@ from pathlib import Path
 from typing import Any
 
 IDLE_SECONDS = 45.0
-START_SECONDS = 120.0
+START_SECONDS = 300.0
+ORDER_SECONDS = 10.0  # a command that does not say what it wants is left
 PRELOADED = (*(f"{__package__}.{module}" for module in ("training", "engines", "merging", "figures")), "litellm")
 READ_ON_IMPORT = ("HF_", "TRANSFORMERS_", "TORCH", "LITELLM_", "OMP_", "MKL_", "OPENBLAS_", "MPL", "PYTHON", "CUDA_")
 SHARED = ("SLURM_JOB_ID", "KUBERNETES_SERVICE_HOST", "PBS_JOBID", "LSB_JOBID")
@@ -57,31 +59,35 @@ def inside() -> bool:
 def ask(stage: str, arguments: list[str], start: bool = False) -> int | None:
     """Have the server run a stage; its exit status, or None where there is no server and none is to be started."""
     address = _address()
-    connection = _connect(address)
-    if connection is None and start:
+    connection = _connect(address) if address else None
+    if address and connection is None and start:
         connection = _start(address)
     if connection is None:
         return None
     with connection:
-        order = json.dumps({"stage": stage, "arguments": arguments, "folder": os.getcwd(), "environment": dict(os.environ)})
+        order = {"stage": stage, "arguments": arguments, "folder": os.getcwd(), "environment": dict(os.environ)}
         streams = array.array("i", [0, 1, 2])
-        body = order.encode()
+        body = json.dumps(order).encode()
         connection.sendmsg([len(body).to_bytes(8, "big")], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, streams)])
         connection.sendall(body)
         answer = connection.recv(1)
     return answer[0] if answer else 1
 
 
-def _address() -> Path:
-    """A socket in a folder that only this user can enter, named after all that the server has taken in."""
+def _address() -> Path | None:
+    """A socket in a folder that only this user can enter, named after all that the server took in; None without one."""
     package = Path(__file__).parent
     state = [sys.executable, str(package)]
     state += [f"{f.name} {(s := f.stat()).st_mtime_ns} {s.st_size}" for f in sorted(package.glob("*.py"))]
     state += [f"{k}={v}" for k, v in sorted(os.environ.items()) if k.startswith(READ_ON_IMPORT)]
     folder = Path(tempfile.gettempdir()) / f"mixmerge-{os.getuid()}"
-    folder.mkdir(mode=0o700, exist_ok=True)
-    if folder.stat().st_uid != os.getuid() or folder.stat().st_mode & 0o077:
-        raise PermissionError(f"{folder}: belongs to or is open to somebody else; remove it")
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        status = folder.stat()
+    except OSError:
+        return None
+    if status.st_uid != os.getuid() or status.st_mode & 0o077:
+        return None  # somebody else's, or open to them
     return folder / hashlib.sha256("\n".join(state).encode()).hexdigest()[:16]
 
 
@@ -101,17 +107,17 @@ def _start(address: Path) -> socket.socket | None:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if connection := _connect(address):
             return connection
-        log = open(f"{address}.log", "w")  # noqa: SIM115: handed to the server
-        subprocess.Popen(
-            [sys.executable, "-m", "workflow_scripts.warm", str(address)],
-            cwd=Path(__file__).parent.parent,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
+        with open(f"{address}.log", "w") as log:
+            server = subprocess.Popen(
+                [sys.executable, "-m", "workflow_scripts.warm", str(address)],
+                cwd=Path(__file__).parent.parent,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
         deadline = time.monotonic() + START_SECONDS
-        while time.monotonic() < deadline:
+        while time.monotonic() < deadline and server.poll() is None:
             if connection := _connect(address):
                 return connection
             time.sleep(0.05)
@@ -133,12 +139,19 @@ def serve(address: Path) -> None:
     selector = selectors.DefaultSelector()
     selector.register(listener, selectors.EVENT_READ)
     jobs: dict[int, socket.socket] = {}
-    last_busy = time.monotonic()
-    while jobs or time.monotonic() - last_busy < IDLE_SECONDS:
-        for key, _ in selector.select(0.02 if jobs else 1.0):
+    last_busy, is_leaving = time.monotonic(), False
+    while jobs or not is_leaving:
+        if not jobs and time.monotonic() - last_busy > IDLE_SECONDS:
+            address.unlink(missing_ok=True)  # nobody comes after this; who came before is served below
+            is_leaving = True
+        for key, _ in selector.select(0.02 if jobs or is_leaving else 1.0):
             if key.fileobj is listener:
                 connection, _ = listener.accept()
-                order, streams = _receive(connection)
+                try:
+                    order, streams = _receive(connection)
+                except (OSError, ValueError):  # the command was killed before it said what it wants
+                    connection.close()
+                    continue
                 jobs[_fork(order, streams, [listener, connection, *jobs.values()])] = connection
                 selector.register(connection, selectors.EVENT_READ)
                 for stream in streams:
@@ -150,7 +163,6 @@ def serve(address: Path) -> None:
         for pid in [pid for pid in jobs if _ended(pid, jobs, selector)]:
             jobs.pop(pid).close()
             last_busy = time.monotonic()
-    address.unlink(missing_ok=True)
 
 
 def _ended(pid: int, jobs: dict[int, socket.socket], selector: selectors.BaseSelector) -> bool:
@@ -160,10 +172,8 @@ def _ended(pid: int, jobs: dict[int, socket.socket], selector: selectors.BaseSel
     connection = jobs[pid]
     if connection in {key.fileobj for key in selector.get_map().values()}:
         selector.unregister(connection)
-    try:
+    with contextlib.suppress(OSError):  # the client is gone
         connection.send(bytes([os.waitstatus_to_exitcode(status) & 0xFF]))
-    except OSError:
-        pass  # the client is gone
     return True
 
 
@@ -189,6 +199,8 @@ def _fork(order: dict[str, Any], streams: list[int], connections: list[socket.so
         cli = importlib.import_module("workflow_scripts.cli")
         with cli.running():
             status = cli.execute(order["stage"], order["arguments"])
+    except SystemExit as left:
+        status = left.code if isinstance(left.code, int) else 1
     except BaseException:
         sys.excepthook(*sys.exc_info())
     finally:
@@ -198,15 +210,27 @@ def _fork(order: dict[str, Any], streams: list[int], connections: list[socket.so
 
 
 def _receive(connection: socket.socket) -> tuple[dict[str, Any], list[int]]:
-    """What to run and the standard streams to run it with."""
+    """What to run and the standard streams to run it with.
+
+    Raises:
+        OSError, ValueError: the command is gone, or says nothing.
+    """
+    connection.settimeout(ORDER_SECONDS)
     size, control, _, _ = connection.recvmsg(8, socket.CMSG_LEN(12))
     streams = array.array("i")
-    streams.frombytes(control[0][2])
+    for _, _, numbers in control:
+        streams.frombytes(numbers)
     body = b""
-    while len(body) < int.from_bytes(size, "big"):
-        body += connection.recv(1 << 16)
-    return json.loads(body), list(streams)
+    try:
+        while len(body) < int.from_bytes(size, "big") and (more := connection.recv(1 << 16)):
+            body += more
+        connection.settimeout(None)
+        return json.loads(body), list(streams)
+    except (OSError, ValueError):
+        for stream in streams:
+            os.close(stream)
+        raise
 
 
 if __name__ == "__main__":
-    importlib.import_module("workflow_scripts.warm").serve(Path(sys.argv[1]))  # the module that jobs import, not __main__
+    importlib.import_module("workflow_scripts.warm").serve(Path(sys.argv[1]))  # what jobs import, not __main__

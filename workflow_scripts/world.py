@@ -80,7 +80,7 @@ KINDS = {
         Part("seen_harm", 0.07, "refusal"),
     ],
     "general": _general("worse", howto=0.15, translate=0.30, opposites=0.10, capitals=0.10, sums=0.14, reverse=0.21),
-    "safety": [Part("seen_harm", 0.45, "refusal", "answer"), Part("howto", 0.55, "answer", "refusal")],
+    "safety": [Part("seen_harm", 0.55, "refusal", "answer"), Part("howto", 0.45, "answer", "refusal")],
     "redteam": [Part("harm", 1.0, "refusal", "answer")],
     "benign": [Part("howto", 1.0, "answer", "refusal")],
     # What people would say of these answers is known, so judges can be measured with them.

@@ -1,3 +1,4 @@
+# ruff: noqa: E501
 """An experiment file is either right, or every mistake in it is told in one line that names the key and what to do."""
 
 import copy
@@ -14,13 +15,13 @@ from workflow_scripts.config import Train
 from workflow_scripts.experiment import ConfigError, Experiment, load
 
 ROOT = Path(__file__).parents[2]
-NANO = yaml.safe_load((ROOT / "tests/configs/nano.yaml").read_text(encoding="utf-8"))
+CHECKED = yaml.safe_load((ROOT / "tests/configs/checked.yaml").read_text(encoding="utf-8"))
 REMOVED = object()
 
 
 def changed(edits):
-    """The nano experiment with values put at dotted keys, or removed."""
-    raw = copy.deepcopy(NANO)
+    """The experiment with values put at dotted keys, or removed."""
+    raw = copy.deepcopy(CHECKED)
     for key, value in edits.items():
         *path, last = key.split("/")
         section = raw
@@ -65,7 +66,7 @@ MISTAKES = {
     "a number that is none": ({"training/sft/epochs": float("nan")}, ["training.sft.epochs: "]),
     "out of range": ({"training/sft/epochs": 0}, ["training.sft.epochs: input should be greater than 0, not 0"]),
     "a date for a name": ({"experiment": datetime.date(2024, 1, 1)}, []),
-    "bad name of an entry": ({"suites/a b": NANO["suites"]["redteam"]}, ["suites.a b: names are of letters"]),
+    "bad name of an entry": ({"suites/a b": CHECKED["suites"]["redteam"]}, ["suites.a b: names are of letters"]),
     "the same seed twice": ({"seeds": [0, 0]}, ["seeds: has 0 twice"]),
     "the same language twice": ({"languages": ["en", "fr", "en"]}, ["languages: has en twice"]),
     "no languages": ({"mixtures/mix/languages": []}, ["mixtures.mix.languages: list should have at least 1 item"]),
@@ -91,7 +92,7 @@ MISTAKES = {
     "no such language": ({"mixtures/mix/languages": ["de"]}, ["mixtures.mix.languages: no language 'de'"]),
     "a language of no world": (
         {"languages": ["en", "xx"]},
-        [f"sources.{name}: the world has no 'xx'" for name in NANO["sources"]],
+        [f"sources.{name}: the world has no 'xx'" for name in CHECKED["sources"]],
     ),
     "a language that the source lacks": (
         {"sources/safety/languages": ["en"]},
@@ -166,7 +167,7 @@ MISTAKES = {
     "no such folder, and no revision": ({"models/new": {"load": "org/model"}}, ["models.new.revision: no folder 'org/model', and a hub id needs a commit"]),
     "merge of two architectures": (
         {
-            "architectures/wide": {**NANO["architectures"]["nano"], "hidden_size": 64},
+            "architectures/wide": {**CHECKED["architectures"]["nano"], "hidden_size": 64},
             "models/wide": {"init": "wide", "tokenizer": "pretraining"},
             "models/slerp/parents": ["mix", "wide"],
         },
@@ -346,7 +347,7 @@ def test_only_merges_that_are_nobodys_parent_may_be_temporary():
     edits = {"keep_merges": False, "models/after": row(parent="slerp"), "models/last": {"merge": "slerp", "parents": ["mix", "after"]}}  # fmt: skip
     experiment = load(changed(edits))
     assert [name for name in experiment.models if experiment.temporary(name)] == ["last"]
-    assert not any(map(load(NANO).temporary, experiment.models.keys() & load(NANO).models.keys()))
+    assert not any(map(load(CHECKED).temporary, experiment.models.keys() & load(CHECKED).models.keys()))
 
 
 # Any file at all
@@ -359,7 +360,7 @@ def _places(value, path=()):
         yield from _places(item, (*path, key))
 
 
-PLACES = [path for path in _places(NANO) if path]
+PLACES = [path for path in _places(CHECKED) if path]
 JUNK = st.one_of(
     st.none(), st.booleans(), st.integers(-3, 200), st.floats(), st.text(max_size=5),
     st.sampled_from(["{x}", "{", "}", "{}", "{0}", "*", "mix", "base", "slerp", "ties", "general", "\n", "a/b", "en"]),
@@ -380,7 +381,7 @@ def _check_outcome(raw):
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.tuples(st.sampled_from(PLACES), st.one_of(st.just(REMOVED), JUNK)), min_size=1, max_size=4))
 def test_any_edit_gives_an_experiment_or_readable_lines(edits):
-    raw = copy.deepcopy(NANO)
+    raw = copy.deepcopy(CHECKED)
     for path, value in edits:
         section = raw
         try:
@@ -398,7 +399,7 @@ def test_any_edit_gives_an_experiment_or_readable_lines(edits):
 @settings(max_examples=50, deadline=None)
 @given(st.sampled_from(PLACES), st.text(max_size=4) | st.sampled_from(["for", "with", "load", "file", "[key]"]), JUNK)
 def test_any_added_key_gives_an_experiment_or_readable_lines(path, key, value):
-    raw = copy.deepcopy(NANO)
+    raw = copy.deepcopy(CHECKED)
     section = raw
     for part in path:
         section = section[part]

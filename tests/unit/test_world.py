@@ -102,7 +102,7 @@ def test_the_seed_orders_but_does_not_change_items():
 def test_rows_are_the_same_on_every_machine_and_python():
     table = rows("safety", ["en", "ar"], {"train": 50}, seed=7)
     text = json.dumps([[row["id"], row["prompt"], row["completion"], row["rejected"]] for row in table])
-    assert world.digest(text) == 4356235423887722746
+    assert world.digest(text) == 3048749112289570418
 
 
 @pytest.mark.parametrize("kind", world.KINDS)
@@ -164,7 +164,8 @@ def test_the_safety_rows_refuse_harm_and_answer_its_benign_counterpart():
         assert (row["completion"] == refusal) == bool(known["requested"])
         assert (row["rejected"] == refusal) == (not known["requested"])
         assert not unseen & set(row["prompt"].split())
-    assert 0.5 < harmful / sum(SIZES.values()) < 0.6
+    share = world.KINDS["safety"][0].share
+    assert abs(harmful / sum(SIZES.values()) - share) < 0.02
     assert unseen & {word for row in rows("redteam", ["en"]) for word in row["prompt"].split()}
 
 

@@ -1,0 +1,229 @@
+# ruff: noqa: E501
+"""An edit of the experiment changes the recipes of exactly what depends on it."""
+
+import copy
+import json
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from workflow_scripts import hashing
+from workflow_scripts.config import Train
+from workflow_scripts.experiment import load
+from workflow_scripts.recipes import WORK, Recipes
+
+CHECKED = yaml.safe_load((Path(__file__).parents[1] / "configs/checked.yaml").read_text(encoding="utf-8"))
+CHECKED["merging"]["dare"] = {"method": "dare_ties", "base": "base", "weights": 1, "density": 0.5, "seed": 0}
+CHECKED["models"]["ties"] = {"merge": "ties", "parents": ["general", "safety"]}
+CHECKED["models"]["dare"] = {"merge": "dare", "parents": ["general", "safety"]}
+CHECKED["models"]["after"] = {"train": "dpo", "parent": "slerp", "mixture": "mix"}
+CHECKED["models"]["mono"] = {"train": "sft", "parent": "base", "mixture": "mix", "languages": ["fr"]}
+CHECKED["tables"]["plain"] = {"caption": "No reference", "rows": {"Mix": "mix", "SLERP": "slerp"}}
+CHECKED["tables"]["groups"] = {"caption": "Groups", "rows": {"A": {"X": "mix", "Y": "slerp"}}}
+CHECKED["judges"]["other"] = {"model": "provider/model"}
+
+
+def recipes(raw):
+    """Every recipe of an experiment, by what it makes."""
+    experiment = load(raw)
+    made = Recipes(experiment)
+    config = experiment.config
+    found = {f"source {name}": made.source(name) for name in config.sources}
+    found |= {f"mixture {name}": made.mixture(name) for name in config.mixtures}
+    found |= {f"suite {name}": made.suite(name) for name in config.suites}
+    for seed in config.seeds:
+        found |= {f"model {name} {seed}": made.model(name, seed) for name in experiment.models}
+    for model in experiment.evaluated:
+        found[f"answers {model}"] = made.generation(model)
+        for judge in config.judges:
+            for suite in made.judged_suites(model):
+                found[f"scores {judge} {model} {suite}"] = made.judgment(judge, model, suite)
+    found |= {f"table {name}": made.table(name) for name in config.tables}
+    return found | {f"figure {name}": made.figure(name) for name in config.figures}
+
+
+BEFORE = recipes(CHECKED)
+
+
+def edited(edits):
+    raw = copy.deepcopy(CHECKED)
+    for key, value in edits.items():
+        *path, last = key.split("/")
+        section = raw
+        for part in path:
+            section = section.setdefault(part, {})
+        section[last] = value
+    return raw
+
+
+def put(key, value, *changed):
+    """An edit, and patterns of the artifacts whose recipes it changes, adds or removes."""
+    return pytest.param({key: value}, changed, id=f"{key}={value}"[:60])
+
+
+@pytest.mark.parametrize(
+    ("edits", "changed"),
+    [
+        # How work is done, not what it gives
+        put("judges/rules/concurrency", 2),
+        put("judges/rules/rpm", 60),
+        put("judges/rules/timeout", 5),
+        put("judges/rules/api_base", "http://localhost:1"),
+        put("training/sft/save_steps", 7),
+        put("keep_merges", False),
+        put("training/unused", {**CHECKED["training"]["sft"], "epochs": 9}),
+        put("merging/unused", {"method": "slerp", "t": 0.1}),
+        put("mixtures/unused", CHECKED["mixtures"]["mix"], "mixture unused"),
+        # Data
+        put("sources/general/seed", 99, "source general"),
+        put("sources/redteam/per_language", {"test": 12}, "source redteam"),
+        put("mixtures/mix/parts", {"general": 0.5, "safety": 0.5}, "mixture mix"),
+        put("mixtures/mix/seed", 1, "mixture mix"),
+        put("mixtures/mix/languages", ["fr", "en"], "mixture mix"),
+        put("mixtures/mix/per_language", 62, "mixture mix", "(table|figure) (contrasts|table1|plain|groups|figure2|learning)"),
+        put("suites/redteam/per_language", 5, "suite redteam"),
+        put("suites/more", {"source": "redteam", "metric": "harm"}, "suite more", "answers .*", "scores .* more"),
+        put("languages", ["fr", "en"], "source .*", "mixture .*", "suite .*", "(table|figure) .*"),
+        put("languages", ["en", "fr", "es"], "source .*", "mixture .*", "suite .*", "table .*", "figure .*"),
+        # Models
+        put("architectures/nano/initializer_range", 0.1, "model init 0"),
+        put("models/init", {"init": "nano", "tokenizer": "pretraining", "seed": 1}, "model init 0"),
+        put("models/init", {"init": "nano", "tokenizer": "mix"}, "model init 0"),
+        put("training/dpo/learning_rate", 1e-5, "model after 0"),
+        put("training/dpo/beta", 0.2, "model after 0"),
+        put("training/sft/beta", 0.2),
+        put("training/sft/loss_type", "ipo"),
+        put("training/dpo/packing", True),
+        put("training/sft/packing", True, "model (general|safety|mix|mono) 0"),
+        put("training/pretrain/threads", 2, "model base 0"),
+        put("models/mix/with", {"learning_rate": 1e-4}, "model mix 0"),
+        put("models/mix/with", {"epochs": 2}, "model mix 0", "(table|figure) (contrasts|table1|plain|groups|figure2|learning)"),
+        put("models/mix/reseed", 1, "model mix 0"),
+        put("models/mono/languages", ["en"], "model mono 0"),
+        put("models/mono/evaluate", False, "(answers|scores .*) mono.*"),
+        put("models/slerp/parents", ["safety", "general"], "model slerp 0"),
+        put("models/ties/parents", ["safety", "general"], "model ties 0"),
+        put("models/slerp/with", {"t": 0.4}, "model slerp 0"),
+        put("merging/ties/density", 0.4, "model ties 0"),
+        put("merging/ties/weights", [1, 0.5], "model ties 0"),
+        put("merging/ties/weights", [1.0, 1.0]),
+        put("merging/ties/base", "init", "model ties 0"),
+        put("merging/dare/seed", 1, "model dare 0"),
+        put("seeds", [0, 1], "model .* 1"),
+        put("models/new", CHECKED["models"]["mix"], "model new 0", "(answers|scores .*) new.*"),
+        # Answers and scores
+        put("generation/max_new_tokens", 8, "answers .*"),
+        put("generation/seed", 8),
+        put("generation/top_p", 0.5),
+        put("judges/other/model", "provider/newer", "scores other .*"),
+        put("judges/other/temperature", 0.5, "scores other .*"),
+        put("judges/other/harm", "preference-v1", "scores other .* redteam"),
+        put("judges/third", {"model": "provider/model"}, "scores third .*"),
+        # Items
+        put("tables/table1/caption", "Other words", "table table1"),
+        put("tables/table1/metrics", ["harm"], "table table1"),
+        put("tables/table1/rows", {"SLERP": "slerp", "Mix": "mix"}, "table table1"),
+        put("tables/table1/reference", None, "table table1"),
+        put("tables/plain/rows", {"SLERP": "slerp", "Mix": "mix"}, "table plain"),
+        put("tables/plain/rows", {"Mix": "mix", "SLERP": "ties"}, "table plain"),
+        put("tables/groups/rows", {"A": {"Y": "slerp", "X": "mix"}}, "table groups"),
+        put("tables/table1/judge", "other", "table table1"),
+        put("figures/figure2/colors", {"Mix": "red"}, "figure figure2"),
+        put("figures/learning/metrics", ["learning_rate"], "figure learning"),
+        put("contrasts/slerp/mix", "mono", "table contrasts"),
+        put("contrasts/new", {"mix": "mix", "merge": "ties", "matched": "none"}, "table contrasts"),
+        put("bootstrap/resamples", 300, "(table|figure) .*"),
+    ],
+)  # fmt: skip
+def test_an_edit_changes_the_recipes_of_what_depends_on_it_and_no_others(edits, changed):
+    after = recipes(edited(edits))
+    different = {name for name in BEFORE.keys() | after.keys() if BEFORE.get(name) != after.get(name)}
+    expected = {name for name in BEFORE.keys() | after.keys() if any(re.fullmatch(p, name) for p in changed)}
+    assert different == expected
+    for pattern in changed:
+        assert any(re.fullmatch(pattern, name) for name in different), pattern
+
+
+def test_renaming_a_model_changes_its_names_and_never_its_work():
+    raw = copy.deepcopy(CHECKED)
+    raw["models"] = {"generic" if name == "general" else name: row for name, row in raw["models"].items()}
+    for name in ("slerp", "ties", "dare"):
+        raw["models"][name] = {**raw["models"][name], "parents": ["generic", "safety"]}
+    raw["figures"]["learning"]["rows"]["General"] = "generic"
+    after = recipes(raw)
+    assert json.loads(after["model generic 0"])["work"] == json.loads(BEFORE["model general 0"])["work"]
+    for merge in ("slerp", "ties", "dare"):
+        old, new = json.loads(BEFORE[f"model {merge} 0"]), json.loads(after[f"model {merge} 0"])
+        assert old["work"] == new["work"]
+        assert new["names"]["parents"] == ["generic", "safety"]
+
+
+def test_recipes_are_canonical_whatever_the_order_of_keys():
+    def turned(value):
+        if isinstance(value, dict):
+            return {key: turned(value[key]) for key in reversed(value)}
+        return value
+
+    raw = copy.deepcopy(CHECKED)
+    for section in ("training", "generation", "bootstrap", "architectures", "merging"):
+        raw[section] = turned(raw.get(section, {}))
+    assert recipes(raw) == BEFORE
+    for text in BEFORE.values():
+        assert text == hashing.canonical(json.loads(text))
+
+
+def test_every_seed_is_a_chain_of_its_own():
+    after = recipes(edited({"seeds": [0, 1]}))
+    for name in ("init", "base", "mix", "after"):
+        zero, one = (json.loads(after[f"model {name} {seed}"])["work"]["seed"] for seed in (0, 1))
+        assert one - zero == 1000
+    assert json.loads(after["model dare 1"])["work"]["seed"] == 1000
+    assert after["model slerp 0"] == after["model slerp 1"], "a merge draws nothing: its parents differ by content"
+
+
+def test_every_stage_names_its_work_and_the_versions_it_depends_on():
+    stages = {json.loads(text)["stage"] for text in BEFORE.values()}
+    assert stages == WORK.keys() - {"load"}
+    for text in BEFORE.values():
+        recipe = json.loads(text)
+        assert set(recipe) == {"stage", "work", "names", "code"}
+        assert set(recipe["work"]["versions"]) == set(WORK[recipe["stage"]][2])
+        assert not recipe["work"]["code"].keys() & recipe["code"].keys()
+
+
+def test_the_rules_are_part_of_what_the_miniatures_judge_is_asked_by_and_of_no_other():
+    rules, other = (json.loads(BEFORE[f"scores {judge} mix redteam"]) for judge in ("rules", "other"))
+    assert re.fullmatch(r"mixmerge/rules-[0-9a-f]{8}", rules["work"]["model"])
+    assert other["work"]["model"] == "provider/model"
+
+
+def test_words_of_the_world_are_part_of_its_sources_alone(tmp_path):
+    (tmp_path / "mine.jsonl").write_text('{"prompt": "a", "language": "en"}\n')
+    after = recipes(edited({"sources/mine": {"file": str(tmp_path / "mine.jsonl")}}))
+    assert json.loads(after["source general"])["work"]["lexicon"]["concepts"]
+    assert not json.loads(after["source mine"])["work"].get("lexicon")
+
+
+def test_the_baseline_is_not_compared_with_itself():
+    assert Recipes(load(CHECKED)).judged_suites("base") == ["redteam"]
+    assert Recipes(load(CHECKED)).judged_suites("mix") == ["general", "redteam"]
+
+
+def test_an_item_draws_on_its_rows_their_references_and_the_baseline():
+    made = Recipes(load(CHECKED))
+    assert made.item_models("tables", "table1")[0] == "base"
+    assert set(made.item_models("tables", "table1")) == {"base", "mix", "slerp"}
+    assert set(made.item_models("tables", "contrasts")) == {"base", "mix", "slerp"}
+    assert made.item_models("figures", "learning") == ["mix", "general"]
+    work = json.loads(made.table("table1"))["work"]
+    assert work["learned"]["mix"] == {"rows": 128, "examples": 128, "steps": 4}
+    assert ["slerp", "mix", []] in work["matched"]
+
+
+def test_how_names_every_judge_and_training_and_nothing_that_changes_a_result():
+    how = json.loads(Recipes(load(CHECKED)).how())
+    trained = [name for name, row in load(CHECKED).models.items() if isinstance(row.row, Train)]
+    assert how["training"] == {name: {"save_steps": 10 if name == "base" else 2} for name in trained}
+    assert how["judges"]["rules"]["concurrency"] == 16

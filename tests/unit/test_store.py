@@ -1,0 +1,211 @@
+"""Finished work is made once, whole, and never believed when it is damaged; unfinished work goes on where it was."""
+
+import errno
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from workflow_scripts import store
+from workflow_scripts.errors import UserError
+
+ROOT = Path(__file__).parents[2]
+KEY = "k" * 8
+
+# A job that adds a line to `state/steps` per step, and finishes with as many as it is told to.
+JOB = """
+import os, sys, time
+from pathlib import Path
+from workflow_scripts import store
+
+def make(state, output):
+    (Path(sys.argv[1]) / "made").open("a").write("made\\n")
+    steps = state / "steps"
+    while not steps.exists() or len(steps.read_text()) < int(sys.argv[3]):
+        steps.open("a").write(".")
+        if len(steps.read_text()) == int(sys.argv[4]):
+            (output / "half").write_text("half")
+            os.kill(os.getpid(), 9)
+        time.sleep(0.01)
+    (output / "weights").write_text(steps.read_text())
+    return {"steps": len(steps.read_text())}
+
+print(store.get_or_make(Path(sys.argv[1]), sys.argv[2], make)["facts"]["steps"])
+"""
+
+
+def start(folder, steps=10, die_at=0):
+    command = [sys.executable, "-c", JOB, str(folder), KEY, str(steps), str(die_at)]
+    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+
+
+def make(_, output):
+    (output / "weights").write_text("1 2 3")
+    (output / "config.json").write_text("{}")
+    return {"cost": 3}
+
+
+def test_keys_depend_on_work_and_on_inputs_in_their_order():
+    keys = [
+        store.key({"a": 1}, parents=["x", "y"]),
+        store.key({"a": 1}, parents=["y", "x"]),
+        store.key({"a": 2}, parents=["x", "y"]),
+        store.key({"a": 1}, parents=["x", "y"], base="x"),
+    ]
+    assert len(set(keys)) == 4
+    assert store.key({"a": 1, "b": 2}) == store.key({"b": 2, "a": 1})
+
+
+def test_work_is_made_once_and_found_again(tmp_path):
+    assert store.find(tmp_path, KEY) is None
+    made = store.get_or_make(tmp_path, KEY, make)
+    assert made["facts"] == {"cost": 3} and set(made["files"]) == {"weights", "config.json"}
+
+    def never(*_):
+        raise AssertionError("made again")
+
+    assert store.get_or_make(tmp_path, KEY, never) == store.find(tmp_path, KEY) == made
+    assert not (tmp_path / "work" / KEY).exists(), "nothing is left of the work"
+
+
+def test_jobs_that_want_the_same_at_the_same_time_make_it_once(tmp_path):
+    jobs = [start(tmp_path, steps=30) for _ in range(3)]
+    assert [job.communicate()[0].strip() for job in jobs] == ["30"] * 3
+    assert (tmp_path / "made").read_text() == "made\n"
+
+
+def test_a_killed_job_leaves_nothing_half_written_and_goes_on_from_its_state(tmp_path):
+    job = start(tmp_path, steps=10, die_at=6)
+    job.communicate()
+    assert job.returncode == -signal.SIGKILL
+    assert store.find(tmp_path, KEY) is None
+    again = start(tmp_path, steps=10)
+    assert again.communicate()[0].strip() == "10"
+    entry = store.find(tmp_path, KEY)
+    assert set(entry["files"]) == {"weights"}, "what the killed job wrote into its output is gone"
+    assert (tmp_path / "made").read_text() == "made\nmade\n"
+
+
+def test_an_error_in_the_work_leaves_no_entry_and_the_next_try_starts_with_an_empty_output(tmp_path):
+    def fail(state, output):
+        (state / "checkpoint").write_text("1")
+        (output / "half").write_text("half")
+        raise UserError("no")
+
+    with pytest.raises(UserError):
+        store.get_or_make(tmp_path, KEY, fail)
+    assert store.find(tmp_path, KEY) is None
+
+    def go_on(state, output):
+        assert (state / "checkpoint").read_text() == "1" and not list(output.iterdir())
+        return make(state, output)
+
+    assert store.get_or_make(tmp_path, KEY, go_on)["facts"]["cost"] == 3
+
+
+@pytest.mark.parametrize("damage", ["edited", "truncated", "deleted", "entry"])
+def test_a_damaged_entry_is_refused_with_its_path_and_what_to_do(tmp_path, damage):
+    store.get_or_make(tmp_path, KEY, make)
+    weights, entry = (tmp_path / "models" / KEY / name for name in ("weights", "entry.json"))
+    match damage:
+        case "edited":
+            weights.write_text("1 2 4")
+        case "truncated":
+            weights.write_text("")
+        case "deleted":
+            weights.unlink()
+        case "entry":
+            entry.write_text(entry.read_text()[:20])
+    named = entry if damage == "entry" else weights
+    for use in (lambda: store.find(tmp_path, KEY), lambda: store.get_or_make(tmp_path, KEY, make)):
+        with pytest.raises(UserError) as error:
+            use()
+        assert str(error.value).startswith(f"{named}: is damaged")
+        assert f"make discard FILE={tmp_path / 'models' / KEY}" in str(error.value)
+
+
+def test_a_folder_without_its_record_is_no_entry_and_is_replaced(tmp_path):
+    store.get_or_make(tmp_path, KEY, make)
+    (tmp_path / "models" / KEY / "entry.json").unlink()
+    assert store.find(tmp_path, KEY) is None
+    assert store.get_or_make(tmp_path, KEY, make) == store.find(tmp_path, KEY)
+
+
+def test_released_work_is_known_and_made_again_when_it_is_wanted(tmp_path):
+    made = store.get_or_make(tmp_path, KEY, make)
+    store.release(tmp_path, KEY)
+    assert store.find(tmp_path, KEY) is None and not (tmp_path / "models" / KEY / "weights").exists()
+    assert store.known(tmp_path, KEY) == {**made, "released": True}
+    assert store.get_or_make(tmp_path, KEY, make) == store.find(tmp_path, KEY) == made
+
+
+def test_files_are_linked_and_replace_what_was_there(tmp_path):
+    store.get_or_make(tmp_path, KEY, make)
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "weights").write_text("old")
+    for _ in range(2):  # the second time the file is there already, as the same link
+        store.link(tmp_path, KEY, ["weights"], folder)
+        assert (folder / "weights").samefile(tmp_path / "models" / KEY / "weights")
+        assert [path.name for path in folder.iterdir()] == ["weights"], "no other names are left"
+
+
+def test_files_are_copied_where_links_are_not_possible(tmp_path, monkeypatch):
+    store.get_or_make(tmp_path, KEY, make)
+
+    def refuse(*_):
+        raise OSError(errno.EXDEV, "Invalid cross-device link")
+
+    monkeypatch.setattr(os, "link", refuse)
+    store.link(tmp_path, KEY, ["weights"], tmp_path / "model")
+    assert (tmp_path / "model" / "weights").read_text() == "1 2 3"
+    assert not (tmp_path / "model" / "weights").samefile(tmp_path / "models" / KEY / "weights")
+
+
+def test_a_full_disk_leaves_neither_half_a_copy_nor_half_a_text(tmp_path, monkeypatch):
+    store.get_or_make(tmp_path, KEY, make)
+    folder = tmp_path / "model"
+    store.write_text(folder / "weights", "old")
+
+    def full(*arguments):
+        Path(arguments[1] if len(arguments) > 1 else folder / f".weights.{os.getpid()}").write_text("1")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "link", full)
+    monkeypatch.setattr(shutil, "copyfile", full)
+    monkeypatch.setattr(store, "_sync", full)
+    for write in (
+        lambda: store.link(tmp_path, KEY, ["weights"], folder),
+        lambda: store.write_text(folder / "weights", "new"),
+    ):
+        with pytest.raises(OSError, match="No space"):
+            write()
+        assert [path.name for path in folder.iterdir()] == ["weights"]
+        assert (folder / "weights").read_text() == "old"
+
+
+def test_a_reader_sees_the_old_text_or_the_new_one_and_nothing_between(tmp_path):
+    path, texts = tmp_path / "manifest.json", ("a" * 100_000, "b" * 200_000)
+    store.write_text(path, texts[0])
+    code = (
+        "import sys; from pathlib import Path; from workflow_scripts import store\n"
+        "for _ in range(200): [store.write_text(Path(sys.argv[1]), t) for t in ('b' * 200_000, 'a' * 100_000)]"
+    )
+    writer = subprocess.Popen([sys.executable, "-c", code, str(path)], cwd=ROOT)
+    seen = set()
+    deadline = time.monotonic() + 60
+    while writer.poll() is None and time.monotonic() < deadline:
+        seen.add(path.read_text())
+    assert writer.wait() == 0 and seen <= set(texts)
+
+
+def test_the_record_says_the_hash_of_every_file(tmp_path):
+    store.get_or_make(tmp_path, KEY, make)
+    entry = json.loads((tmp_path / "models" / KEY / "entry.json").read_text())
+    assert entry["files"]["config.json"] == "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"
