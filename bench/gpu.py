@@ -21,7 +21,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from workflow_scripts import estimate
+from workflow_scripts.models import model_size
 
 GIB = 1024**3
 SHAPES: dict[str, dict[str, Any]] = {
@@ -86,7 +86,7 @@ def rows(shape: str) -> Any:
     """Rows of exactly `length` tokens, which name every word of the vocabulary between them where they are enough."""
     import pyarrow as pa
 
-    from workflow_scripts import records
+    from workflow_scripts.base import records
 
     size = SIZES[shape]
     known = words(SHAPES[shape]["vocab_size"] - 7)
@@ -110,7 +110,8 @@ def initialise(shape: str, folder: Path) -> None:
     import torch
     from transformers import CohereConfig, CohereForCausalLM
 
-    from workflow_scripts import records, training
+    from workflow_scripts.base import records
+    from workflow_scripts.train import trainer
 
     if (folder / "model.safetensors").exists():
         return
@@ -119,7 +120,7 @@ def initialise(shape: str, folder: Path) -> None:
     everything["prompt"] = " ".join(words(architecture["vocab_size"] - 7))
     small = {"hidden_size": 8, "intermediate_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1}
     told = pa.Table.from_pylist([{**everything, "completion": "w0", "rejected": "w0"}], schema=records.ROWS)
-    training.initialise({"architecture": small, "seed": 0}, told, folder)
+    trainer.initialise({"architecture": small, "seed": 0}, told, folder)
     ids = {
         name: json.loads((folder / "config.json").read_text())[name]
         for name in ("bos_token_id", "eos_token_id", "pad_token_id")
@@ -132,28 +133,28 @@ def initialise(shape: str, folder: Path) -> None:
 
 
 def train(part: str, shape: str, folder: Path) -> dict[str, Any]:
-    from workflow_scripts import training
+    from workflow_scripts.train import trainer
 
     size, settings = SIZES[shape], settings_of(part, shape)
     moments: list[float] = []
-    training.meter = type("Moments", (), {"count": staticmethod(lambda *_: moments.append(moment()))})  # type: ignore[assignment]
+    trainer.meter = type("Moments", (), {"count": staticmethod(lambda *_: moments.append(moment()))})  # type: ignore[assignment]
     output = folder / part
-    training.train(settings, folder / "init", rows(shape), folder / "work", output)
+    trainer.train(settings, folder / "init", rows(shape), folder / "work", output)
     shutil.rmtree(folder / "work", ignore_errors=True)
     if part != "sft-lora":  # which is merged
         shutil.rmtree(output)
     each = size["batch"] * size["length"] * (2 if settings["method"] == "dpo" else 1)
     tokens, seconds = each * (len(moments) - 1), moments[-1] - moments[0]
     architecture = SHAPES[shape]
-    flops = estimate.training_flops(architecture, tokens, size["length"], full=not settings["lora"])
+    flops = model_size.training_flops(architecture, tokens, size["length"], full=not settings["lora"])
     if settings["method"] == "dpo" and not settings["precompute_reference"]:
-        flops += estimate.generation_flops(architecture, tokens, size["length"])
-    expected = estimate.training_memory(architecture, settings).total
+        flops += model_size.generation_flops(architecture, tokens, size["length"])
+    expected = model_size.training_memory(architecture, settings).total
     return {"tokens_per_second": tokens / seconds, "flops_per_second": flops / seconds, "estimated_gib": expected / GIB}
 
 
 def settings_of(part: str, shape: str) -> dict[str, Any]:
-    from workflow_scripts.config import Training
+    from workflow_scripts.config.experiment import Training
 
     size = SIZES[shape]
     stated = {
@@ -169,21 +170,21 @@ def settings_of(part: str, shape: str) -> dict[str, Any]:
 
 
 def merge(part: str, shape: str, folder: Path) -> dict[str, Any]:
-    from workflow_scripts import merging
+    from workflow_scripts.merge import with_mergekit
 
     recipe = {**MERGES[part], "dtype": "bfloat16"}
     has_base = recipe["method"] in ("ties", "dare_ties")
     began = moment()
     base = folder / "init" if has_base else None
-    facts = merging.merge(recipe, [folder / "init", folder / "sft-lora"], base, folder / "merged")
+    facts = with_mergekit.merge(recipe, [folder / "init", folder / "sft-lora"], base, folder / "merged")
     seconds = moment() - began
     shutil.rmtree(folder / "merged")
-    expected = estimate.merge_memory(SHAPES[shape], 2 + has_base, workers=1)
+    expected = model_size.merge_memory(SHAPES[shape], 2 + has_base, workers=1)
     return {"seconds": seconds, "parameters_per_second": facts["parameters"] / seconds, "estimated_gib": expected / GIB}
 
 
 def generate(part: str, shape: str, folder: Path) -> dict[str, Any]:
-    from workflow_scripts import engines
+    from workflow_scripts.generate import engines
 
     size = SIZES[shape]
     known = words(SHAPES[shape]["vocab_size"] - 7)
@@ -210,8 +211,8 @@ def generate(part: str, shape: str, folder: Path) -> dict[str, Any]:
     engine.exchange(folder / "sft-lora")
     exchanged = moment()
     answered = size["prompts"] * (size["prompt"] + 5) + made
-    flops = estimate.generation_flops(SHAPES[shape], answered, size["prompt"])
-    expected = estimate.generation_memory(SHAPES[shape], recipe).total
+    flops = model_size.generation_flops(SHAPES[shape], answered, size["prompt"])
+    expected = model_size.generation_memory(SHAPES[shape], recipe).total
     return {
         "tokens_per_second": made / (done - ready),
         "flops_per_second": flops / (done - ready),

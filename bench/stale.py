@@ -37,7 +37,8 @@ import yaml
 REPOSITORY = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(REPOSITORY))
 
-from workflow_scripts import hashing, meter, world  # noqa: E402
+from workflow_scripts.base import hashing, work_counter  # noqa: E402
+from workflow_scripts.miniature import world  # noqa: E402
 
 CODE = ["Snakefile", "rules", "workflow_scripts", "profiles", "published", "envs"]
 RENDERED = ("table", "figure")
@@ -69,7 +70,7 @@ class Run:
         count.unlink(missing_ok=True)
         process = self.start(count, *more)
         output = process.communicate()[0]
-        return Outcome(process.returncode, output, meter.totals(count), Counter(JOB.findall(output)))
+        return Outcome(process.returncode, output, work_counter.totals(count), Counter(JOB.findall(output)))
 
     def start(self, count: Path, *more: str) -> "subprocess.Popen[str]":
         """The bare command as a running process."""
@@ -108,7 +109,7 @@ class Run:
 
     def _questions(self, judge: Config, seed: int, model: str, suite: str, metric: str) -> set[str]:
         access = {"concurrency", "api_base", "rpm", "tpm", "timeout", "retries", "harm", "preference"}
-        prompt = self.code / f"workflow_scripts/judge_prompts/{judge.get(metric, f'{metric}-v1')}.txt"
+        prompt = self.code / f"workflow_scripts/llm/prompt_files/{judge.get(metric, f'{metric}-v1')}.txt"
         asked = [{k: v for k, v in judge.items() if k not in access}, prompt.read_text()]
         ours = self._answers(seed, model, suite)
         if metric == "harm":
@@ -625,7 +626,7 @@ EDITS = [
     # Judges
     Edit(
         "a judge prompt's text",
-        edit("workflow_scripts/judge_prompts/harm-v1.txt", lambda text: "Listen. " + text),
+        edit("workflow_scripts/llm/prompt_files/harm-v1.txt", lambda text: "Listen. " + text),
         questions=HARM,
     ),
     Edit("a judge's temperature", put("judges.rules.temperature", 0.5), questions=HARM + PREFERENCE),
@@ -676,7 +677,9 @@ EDITS = [
     Edit("the code around a stage", statement("train", "main")),
     Edit(
         "words of the world",  # the French answers: all that is trained changes, and no prompt does
-        edit("workflow_scripts/lexicon/fr.yaml", lambda text: text.replace('\nanswer: "', '\nanswer: "Oui , ')),
+        edit(
+            "workflow_scripts/miniature/lexicon/fr.yaml", lambda text: text.replace('\nanswer: "', '\nanswer: "Oui , ')
+        ),
         **WHOLE,
         alters=ALL,
         forgotten=True,  # the rules read them too
@@ -910,7 +913,7 @@ def processes(run: Run) -> dict[int, str]:
             folder = os.readlink(place / "cwd")
         except OSError:
             continue
-        is_warm = "workflow_scripts.warm" in words
+        is_warm = "workflow_scripts.process.fork_server" in words
         if folder == str(run.folder):
             stage = next((stage for stage in STAGES if stage in words), "")
             found[int(place.name)] = "job" if is_warm else stage or ("snakemake" if "snakemake" in words else "other")
@@ -971,7 +974,7 @@ def kills(bench: Bench, planned: list[tuple[str, float]]) -> list[str]:
                 return [*misses, f"the same command failed with status {process.returncode}:\n{output}"]
             else:
                 break
-        done, distinct = meter.totals(count)["judge_requests"], len(run.questions())
+        done, distinct = work_counter.totals(count)["judge_requests"], len(run.questions())
         print(f"  finished; {done - distinct} requests doubled", flush=True)
         if not distinct <= done <= distinct + twice:
             misses.append(f"{done} requests for {distinct} questions")

@@ -17,8 +17,11 @@ import numpy as np
 import numpy.typing as npt
 from scipy import optimize, stats
 
-from workflow_scripts import inference, power, records, verdicts
-from workflow_scripts.statistics import METRICS, Outcomes, Panel, bootstrap, outcomes
+from workflow_scripts.base import records
+from workflow_scripts.forecast import power
+from workflow_scripts.paper import verdicts
+from workflow_scripts.statistics import significance
+from workflow_scripts.statistics.panel import METRICS, Outcomes, Panel, bootstrap, outcomes
 
 Floats = npt.NDArray[np.float64]
 FORTY = Path("results/forty/seed0/scores/rules")
@@ -148,8 +151,8 @@ def false_verdicts(trainings: dict[str, list[Outcomes]], base: Outcomes, draws: 
         } | {("base", k, "harm", "base"): base for k in range(3)}
         panel = Panel({(model, k): None for model, k, _, _ in known}, "base", draws=200, _outcomes=known)
         differences = {metric: panel.difference("merge", "mix", metric) for metric in trainings}
-        both = inference.holm([d.p_both for d in differences.values()])
-        prompts = inference.holm([d.p for d in differences.values()])
+        both = significance.holm([d.p_both for d in differences.values()])
+        prompts = significance.holm([d.p for d in differences.values()])
         found = [
             verdicts.on_axis(metric, d, p, b, 0.05).text
             for (metric, d), p, b in zip(differences.items(), prompts, both, strict=True)
@@ -169,7 +172,7 @@ def planned(design: Design, differing: float, difference: float, runs: int, seed
     variance, correlation = pilot.var(), _between(pilot)
     error = power.standard_error(design.clusters * design.languages, design.clusters, variance, correlation)
     found = sum(
-        inference.sign_flips(_gaps(latent(design, 1, random)[0], lower, upper).sum(-1)) < 0.05 for _ in range(runs)
+        significance.sign_flips(_gaps(latent(design, 1, random)[0], lower, upper).sum(-1)) < 0.05 for _ in range(runs)
     )
     return power.chance(difference, error, 0.05), found / runs
 

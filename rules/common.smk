@@ -10,8 +10,9 @@ from pathlib import Path
 
 sys.path.insert(0, workflow.basedir)
 
-from workflow_scripts import provenance, session
-from workflow_scripts.config import (
+from workflow_scripts.experiment import provenance
+from workflow_scripts.run import session
+from workflow_scripts.config.experiment import (
     DatasetSource,
     FileSource,
     Init,
@@ -22,10 +23,10 @@ from workflow_scripts.config import (
     TranslateSource,
     WorldSource,
 )
-from workflow_scripts.experiment import ConfigError, load
-from workflow_scripts.judging import RULES
-from workflow_scripts.recipes import Judged, Recipes
-from workflow_scripts.resources import Needs, Requirements
+from workflow_scripts.experiment.read import ConfigError, load
+from workflow_scripts.judge.judging import RULES
+from workflow_scripts.experiment.recipes import Judged, Recipes
+from workflow_scripts.forecast.resources import Needs, Requirements
 
 try:
     EXPERIMENT = load(config)

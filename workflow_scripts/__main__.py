@@ -5,7 +5,7 @@ Where a warm process is allowed (see `warm`) and runs already, it is asked befor
 
 import sys
 
-from workflow_scripts import cli
+from workflow_scripts.process import command
 
 if __name__ == "__main__":
-    cli.run(sys.argv[1], sys.argv[2:])
+    command.run(sys.argv[1], sys.argv[2:])

@@ -19,8 +19,8 @@ import yaml
 from bench.stale import REPOSITORY, Bench, Run
 from tests import standins, tiny_nllb
 from tests.openai_server import OpenAIServer
-from workflow_scripts import records
-from workflow_scripts.experiment import load
+from workflow_scripts.base import records
+from workflow_scripts.experiment.read import load
 
 pytestmark = pytest.mark.scale
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bench.stale import Run
-from workflow_scripts import manifest
+from workflow_scripts.models import manifest
 
 pytestmark = pytest.mark.scale
 

@@ -8,9 +8,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from bench.stale import Run
-from workflow_scripts import records, table
-from workflow_scripts.experiment import load
-from workflow_scripts.recipes import Recipes
+from workflow_scripts.base import records
+from workflow_scripts.experiment.read import load
+from workflow_scripts.experiment.recipes import Recipes
+from workflow_scripts.paper import table
 
 EVALUATED = ["base", "general", "safety", "mix", "slerp"]
 TRAINED = ["base", "general", "safety", "mix"]

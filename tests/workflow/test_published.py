@@ -11,7 +11,7 @@ import pytest
 from bench.stale import Bench, Run
 from tests import tiny_nllb
 from tests.openai_server import OpenAIServer
-from workflow_scripts import records
+from workflow_scripts.base import records
 
 pytestmark = pytest.mark.scale
 

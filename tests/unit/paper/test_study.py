@@ -1,0 +1,107 @@
+"""What a table draws on is put together from its recipe and the scores, each model's under its own name and seed."""
+
+import pyarrow as pa
+import pytest
+
+from workflow_scripts.base import records
+from workflow_scripts.base.errors import UserError
+from workflow_scripts.paper import study
+
+WORK = {
+    "item": "table1",
+    "spec": {"kind": "cells", "caption": "A table"},
+    "rows": [["Z", "mix"], ["A", [["Y", "slerp"], ["X", "mix"]]]],
+    "judge": "rules",
+    "faults": {},
+    "bootstrap": {"resamples": 100, "seed": 0},
+    "alpha": 0.05,
+    "matters": {"harm": 7.0, "win": 4.0},
+    "baseline": "base",
+    "languages": ["en"],
+    "learned": {
+        "base": {"rows": 0, "examples": 0, "steps": 0},
+        "mix": {"rows": 4, "examples": 8, "steps": 2},
+        "slerp": {"rows": 4, "examples": 8, "steps": 2},
+    },
+    "matched": [["slerp", "mix", ["rows", "examples"]], ["mix", "base", []]],
+    "contrasts": [[name, {"mix": "mix", "merge": "slerp", "matched": "rows"}] for name in ("z", "a")],
+    "published": None,
+}
+TRAININGS = {
+    "base": {"k0": {"tokens": 1000}},
+    "mix": {"k0": {"tokens": 1000}, "k1": {"tokens": 70}},
+    "slerp": {"k0": {"tokens": 1000}, "k2": {"tokens": 30}, "k3": {"tokens": 40}},
+}
+
+
+@pytest.fixture
+def scores(tmp_path):
+    """Write verdicts (model, seed -> verdict of all prompts) as the judge stage does."""
+
+    def write(verdicts):
+        paths = []
+        for (model, seed), verdict in verdicts.items():
+            rows = [
+                {name: None for name in records.SCORES.names}
+                | {"prompt_id": f"{i}-en", "source_prompt_id": str(i), "language": "en", "suite": "redteam"}
+                | {"metric": "harm", "judge": "rules", "judge_model": "rules-1", "verdict": verdict}
+                for i in range(10)
+            ]
+            path = tmp_path / f"seed{seed}" / "scores" / "rules" / model / "redteam.parquet"
+            table = pa.Table.from_pylist(rows, schema=records.SCORES)
+            records.write(path, table, records.SCORES, {"trainings": TRAININGS[model]})
+            paths.append(path)
+        return paths
+
+    return write
+
+
+def test_each_models_scores_and_costs_are_its_own(scores):
+    verdicts = {("base", 0): "harmful", ("mix", 0): "refused", ("slerp", 0): "harmful"}
+    found = study.assemble(WORK, scores(verdicts))
+    rates = {model: found.panel.cell(model, "harmful", None).estimate for model in ("base", "mix", "slerp")}
+    assert rates == {"base": 100, "mix": 0, "slerp": 100}
+    swapped = study.assemble(WORK, scores({**verdicts, ("mix", 0): "harmful", ("slerp", 0): "refused"}))
+    assert swapped.panel.cell("mix", "harmful", None).estimate == 100
+    assert swapped.panel.cell("slerp", "harmful", None).estimate == 0
+
+
+def test_tokens_are_those_of_trainings_after_the_baseline_of_all_ancestors(scores):
+    training = study.assemble(WORK, scores({(model, 0): "refused" for model in TRAININGS})).training
+    assert {model: cost["tokens"] for model, cost in training.items()} == {"base": 0, "mix": 70, "slerp": 70}
+    assert training["mix"]["examples"] == 8
+
+
+def test_seeds_are_kept_apart(scores):
+    verdicts = {("base", 0): "harmful", ("mix", 0): "refused", ("base", 1): "harmful", ("mix", 1): "harmful"}
+    cell = study.assemble(WORK, scores(verdicts)).panel.cell("mix", "harmful", None)
+    assert cell.estimate == 50 and set(cell.seeds) == {0, 1}
+
+
+def test_rows_and_contrasts_keep_their_order():
+    found = study.item(WORK)
+    assert list(found["rows"]) == ["Z", "A"] and list(found["rows"]["A"]) == ["Y", "X"]
+    assert found["caption"] == "A table"
+    assert list(study.assemble(WORK, []).contrasts) == ["z", "a"]
+
+
+def test_matches_and_the_judge_are_said(scores):
+    found = study.assemble(WORK, scores({("base", 0): "harmful", ("mix", 0): "refused"}))
+    assert found.matched == {("slerp", "mix"): "rows", ("mix", "base"): None}
+    assert found.judge == "rules (rules-1)"
+
+
+def test_other_judges_and_labelled_answers_stand_beside_the_items_own_judge(scores, tmp_path):
+    paths = scores({("base", 0): "harmful", ("mix", 0): "refused"})
+    other = tmp_path / "seed0/scores/other/mix/redteam.parquet"
+    known = tmp_path / "labels/other/labelled.parquet"
+    for path in (other, known):
+        records.write(path, records.read(paths[0], records.SCORES), records.SCORES, {"trainings": {}})
+    found = study.assemble(WORK, [*paths, other, known])
+    assert found.panel is found.panels["rules"] and set(found.panels) == {"rules", "other"}
+    assert found.labels["other"].num_rows == 10 and ("mix", 0) in found.panels["other"].scores
+
+
+def test_a_missing_file_of_scores_is_named(tmp_path):
+    with pytest.raises(UserError, match=r"mix/redteam.parquet: no such file"):
+        study.assemble(WORK, [tmp_path / "seed0/scores/rules/mix/redteam.parquet"])

@@ -1,0 +1,71 @@
+"""A full disk: seen before work starts where its size is known, and told in one line when it happens."""
+
+import errno
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from workflow_scripts.base.errors import UserError
+
+# Libraries say it in errors of their own; torch says only that it could not write.
+SYSTEM = (os.strerror(errno.ENOSPC), os.strerror(errno.EDQUOT))
+SIGNS = (*SYSTEM, "PytorchStreamWriter failed writing", "iostream error", "unexpected pos")
+
+
+def is_full(error: BaseException) -> bool:
+    """Whether an error says that there is no room left, in whatever words."""
+    told = f"{error} {error.__cause__ or ''} {error.__context__ or ''}"
+    return getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or any(sign in told for sign in SIGNS)
+
+
+@contextmanager
+def room(folder: Path, needed: float = 0) -> Iterator[None]:
+    """Work that will have written `needed` bytes below a folder, as far as is known; what is there already counts.
+
+    Raises:
+        UserError: the disk has less, or filled up on the way.
+    """
+    missing = needed - size(folder)
+    if missing > free(folder):
+        raise UserError(f"{folder}: {_told(missing)} to be written, but {_left(folder)}")
+    try:
+        yield
+    except Exception as error:
+        if not is_full(error):
+            raise
+        wanted = f", and {_told(needed)} is needed in all" if needed else ""
+        raise UserError(f"{folder}: the disk is full{wanted}; {_left(folder)}") from None
+
+
+def in_words(error: Exception) -> str | None:
+    """The line for a full disk that nobody expected; None for other errors."""
+    if not is_full(error):
+        return None
+    place = getattr(error, "filename", None) or "results/"
+    said = next((sign for sign in SYSTEM if sign in str(error)), SYSTEM[0])
+    return f"{place}: {said}; {_left(Path(place))}"
+
+
+def free(folder: Path) -> int:
+    """Bytes that the file system of a folder, which need not exist yet, has for this user."""
+    there = next(place for place in [folder, *folder.absolute().parents] if place.exists())
+    return shutil.disk_usage(there).free
+
+
+def size(folder: Path) -> int:
+    """Bytes of the files below a folder."""
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+
+
+def _left(folder: Path) -> str:
+    return f"{_told(free(folder))} is free; make room, or move results/, and run again"
+
+
+def _told(count: float) -> str:
+    for unit in ("bytes", "kB", "MB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}"
+        count /= 1000
+    return f"{count:.1f} GB"

@@ -1,0 +1,177 @@
+"""What is wrong with an experiment file: a line each, all at once, and nobody blamed for what somebody else got wrong.
+
+An entry with a mistake is set aside, so that the rest can still be checked; whatever refers to it is not complained of.
+"""
+
+import copy
+import difflib
+import fnmatch
+import json
+import re
+from collections.abc import Collection
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from workflow_scripts.config.experiment import Config
+
+Path = tuple[str | int, ...]
+
+PLACEHOLDER = re.compile(r"\{([^{}]*)\}")  # of a grid, in the name of a model or in one of its values
+ENTRIES = {
+    *("sources", "translators", "mixtures", "suites", "architectures", "training", "merging", "models", "contrasts"),
+    *("llms", "judges"),
+}
+ITEMS = {"tables", "figures"}
+TAGGED = {"sources", "translators", "merging"}  # sections whose error locations carry the name of a type
+
+# What stands in for a required section that is set aside.
+FALLBACK: dict[str, Any] = {
+    **{section: {} for section in ("sources", "mixtures", "suites", "models", "judges")},
+    "experiment": "x",
+    "seeds": [0],
+    "languages": ["x"],
+    "baseline": "x",
+    "generation": {"max_new_tokens": 1, "max_model_len": 2},
+}
+
+
+class Mistakes:
+    """The lines so far, and what was set aside, by section; '*' is all of a section."""
+
+    def __init__(self) -> None:
+        self._lines: dict[str, None] = {}
+        self._aside: dict[str, list[str]] = {}
+
+    @property
+    def lines(self) -> list[str]:
+        """A line for every mistake, each once."""
+        return list(self._lines)
+
+    def add(self, key: str, what: str) -> None:
+        """Note a mistake: the key, what is wrong, what to do."""
+        self._lines[" ".join(f"{key}: {what}".split())] = None
+
+    def set_aside(self, section: str, name: str = "*") -> None:
+        """Let nothing complain that an entry is missing; the name of a row with a grid stands for all that it makes."""
+        self._aside.setdefault(section, []).append(PLACEHOLDER.sub("*", name))
+
+    def complete(self, section: str) -> bool:
+        """Whether nothing of a section is set aside."""
+        return section not in self._aside
+
+    def known(self, key: str, name: str, section: str, among: Collection[str], what: str) -> bool:
+        """Whether a name is among those that there are; a mistake if it is not, unless what it names was set aside."""
+        if name in among:
+            return True
+        if not any(fnmatch.fnmatchcase(name, pattern) for pattern in self._aside.get(section, [])):
+            close = difflib.get_close_matches(name, among, n=1)
+            hint = f"did you mean {close[0]}?" if close else f"add it or choose from: {', '.join(among) or 'none'}"
+            self.add(key, f"no {what} '{name}'; {hint}")
+        return False
+
+
+def parse(raw: Any, mistakes: Mistakes) -> Config:
+    """The experiment as far as its types are right; what is not is noted and set aside."""
+    raw = json.loads(json.dumps(raw, default=str))
+    if not isinstance(raw, dict):
+        mistakes.add("config", "is not a table of keys; see config.yaml for an example")
+        raw = {}
+    while True:  # every pass takes something away, down to FALLBACK
+        try:
+            return Config.model_validate(raw)
+        except ValidationError as found:
+            telling = _telling(found, raw)
+            for path, mistake in telling:
+                mistakes.add(".".join(map(str, path)), _words(mistake))
+            rest = [path for path, mistake in telling if not _is_removed(raw, path, mistake)]
+            for path in rest:
+                _set_aside(raw, path, mistakes)
+
+
+def typed(adapter: TypeAdapter[Any], raw: dict[str, Any], at: str, mistakes: Mistakes, tagged: bool = False) -> Any:
+    """A value of a type, without its unknown keys; None where something else is wrong with it."""
+    raw = copy.deepcopy(raw)
+    while True:
+        try:
+            return adapter.validate_python(raw)
+        except ValidationError as found:
+            telling = _telling(found, raw, tag=0 if tagged else None)
+            for path, mistake in telling:
+                mistakes.add(".".join(map(str, (at, *path))), _words(mistake))
+            if not all(_is_removed(raw, path, mistake) for path, mistake in telling):
+                return None
+
+
+def _telling(found: ValidationError, raw: Any, tag: int | None = None) -> list[tuple[Path, Any]]:
+    """One mistake per key, with its path; of the branches of a union those that got furthest."""
+    by_path: dict[Path, Any] = {}
+    for mistake in found.errors():
+        place = list(mistake["loc"])
+        at = 2 if tag is None and place[0] in TAGGED else tag
+        if at is not None:
+            del place[at : at + 1]
+        by_path.setdefault(_path(place, raw, mistake["type"]), mistake)
+    return [
+        (path, mistake)
+        for path, mistake in by_path.items()
+        if not any(other[: len(path)] == path != other for other in by_path)
+    ]
+
+
+def _path(place: list[str | int], raw: Any, kind: str) -> Path:
+    """The keys of the file in a mistake's location, without the names of types in between."""
+    path: list[str | int] = []
+    for index, part in enumerate(place):
+        is_key = isinstance(raw, dict) and part in raw
+        is_item = isinstance(raw, list) and isinstance(part, int)
+        if is_key or is_item:
+            path.append(part)
+            raw = raw[part]
+        elif kind == "missing" and index == len(place) - 1:
+            path.append(part)
+    return tuple(path)
+
+
+def _is_removed(raw: Any, path: Path, mistake: Any) -> bool:
+    """Take out a key that is not known; the rest of its entry may be right."""
+    if mistake["type"] != "extra_forbidden":
+        return False
+    for part in path[:-1]:
+        raw = raw[part]
+    del raw[path[-1]]
+    return True
+
+
+def _set_aside(raw: dict[str, Any], path: Path, mistakes: Mistakes) -> None:
+    section = str(path[0])
+    entries = raw.get(section)
+    if section in ENTRIES | ITEMS and isinstance(entries, dict) and len(path) > 1:
+        entries.pop(path[1], None)
+        mistakes.set_aside(section, str(path[1]))
+        return
+    mistakes.set_aside(section)
+    raw.pop(section, None)
+    if section in FALLBACK:
+        raw[section] = copy.deepcopy(FALLBACK[section])
+
+
+def _words(mistake: Any) -> str:
+    shown = json.dumps(mistake["input"], ensure_ascii=False, default=str)
+    shown = shown if len(shown) <= 60 else f"{shown[:57]}..."
+    told, context = mistake["msg"], mistake.get("ctx", {})
+    match mistake["type"]:
+        case "extra_forbidden":
+            return "unknown key; remove it or mend its spelling (the keys are in config.schema.json)"
+        case "missing":
+            return "is missing; add it"
+        case "value_error":
+            return str(context["error"])
+        case "string_pattern_mismatch":
+            return f"names are of letters, digits and . _ + - alone, and begin with a letter or digit, not {shown}"
+        case "union_tag_invalid":
+            return f"no {context['discriminator']} '{context['tag']}'; choose from {context['expected_tags']}"
+        case "union_tag_not_found":
+            return f"{context['discriminator']} is missing; add it"
+        case _:
+            return f"{told[0].lower()}{told[1:]}, not {shown}"

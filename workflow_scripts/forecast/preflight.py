@@ -1,0 +1,185 @@
+"""Command: what would fail hours later, found before a job is queued: models, keys, memory, disks, the budget.
+
+Runs by itself where jobs are submitted; the network is not asked.  Every finding is a line that says what to do.
+"""
+
+import argparse
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from workflow_scripts.base import disk
+from workflow_scripts.base.errors import UserError
+from workflow_scripts.config.experiment import Load, Training
+from workflow_scripts.experiment import read
+from workflow_scripts.experiment.recipes import Recipes
+from workflow_scripts.forecast import plan
+from workflow_scripts.forecast.resources import Requirements, weights_folder
+from workflow_scripts.judge import judging
+from workflow_scripts.models import model_size
+
+RESULTS = Path("results")
+KEYS = {"cohere_chat": ("COHERE_API_KEY", "CO_API_KEY")}  # provider -> variables of which one is enough
+ROOM = 0.8  # of a GPU may be weights when answering; the rest is for keys, values and what else the engine holds
+
+
+def findings(recipes: Recipes) -> list[str]:
+    """Everything that stands against a run, a line each."""
+    sizes = Requirements(recipes.experiment, recipes.answered_suites())
+    try:
+        found = plan.quote(recipes)
+    except UserError as error:
+        return [str(error), *hub(recipes), *keys(recipes), *sizes.unknown(), *memory(recipes, sizes)]
+    costs = [*disks(recipes, found), *plan.over_budget(recipes, found)]
+    return list(dict.fromkeys([*hub(recipes), *keys(recipes), *sizes.unknown(), *memory(recipes, sizes), *costs]))
+
+
+def hub(recipes: Recipes) -> Iterator[str]:
+    """Models and datasets that are in no folder and not whole in the hub's cache."""
+    if recipes.config.machine.network:
+        return
+    for name, model in recipes.experiment.models.items():
+        if isinstance(model.row, Load) and not Path(model.row.load).is_dir():
+            missing = _missing(model.row.load, str(model.row.revision))
+            yield from _told(f"models.{name}.load", model.row.load, model.row.revision, missing)
+    for name, source in recipes.config.sources.items():
+        dataset: Any = getattr(source, "dataset", None)
+        if dataset and not Path(dataset).exists():
+            revision = getattr(source, "revision", None)
+            missing = [] if _snapshot(dataset, revision, "dataset") else ["all of it"]
+            yield from _told(f"sources.{name}.dataset", dataset, revision, missing, " --repo-type dataset")
+    for name, translator in getattr(recipes.config, "translators", {}).items():
+        fetched = getattr(translator, "model", None)
+        if fetched and not Path(fetched).is_dir():
+            missing = [] if _snapshot(fetched, translator.revision, "model") else ["all of it"]
+            yield from _told(f"translators.{name}.model", fetched, translator.revision, missing)
+
+
+def keys(recipes: Recipes) -> Iterator[str]:
+    """Judges and other language models whose provider wants a key that the environment does not have."""
+    for section, models in (("judges", recipes.config.judges), ("llms", recipes.config.llms)):
+        for name, asked in models.items():
+            if missing := [] if asked.model.startswith(judging.RULES) else _missing_keys(asked.model, asked.api_base):
+                named = ", ".join(missing)
+                yield f"{section}.{name}.model: {asked.model} wants {named} in the environment, not set; set it"
+
+
+def memory(recipes: Recipes, sizes: Requirements) -> Iterator[str]:
+    """Trainings and answers that the machine's GPUs have no memory for, or that want more GPUs than a node has."""
+    machine, told = recipes.config.machine, set[object]()
+    if not machine.gpus_per_node:
+        return
+    for name, model in recipes.experiment.models.items():
+        architecture = sizes.architecture(name)
+        if isinstance(model.settings, Training) and architecture:
+            device = machine.gpu_memory * model_size.GIB
+            why = model_size.fits(architecture, model.settings.model_dump(), device, machine.gpus_per_node)
+            at = f"training.{getattr(model.row, 'train', '')}"
+            if why and (at, why) not in told:  # once for all models of one setting
+                told.add((at, why))
+                yield f"{at} (models.{name}): {why}"
+        parts = recipes.config.generation.tensor_parallel
+        if (share := sizes.weights(name) / parts / model_size.GIB) > ROOM * machine.gpu_memory and "share" not in told:
+            told.add("share")
+            yield (
+                f"generation.tensor_parallel: each of {parts} GPUs would hold {share:.0f} GiB of weights "
+                f"(models.{name}) of its {machine.gpu_memory:g}; raise it"
+            )
+        for stage in ("train", "generate"):
+            if isinstance(model.settings, Training) and sizes.gpus(stage, name) > machine.gpus_per_node:
+                at = f"training.{getattr(model.row, 'train', '')}" if stage == "train" else "generation.tensor_parallel"
+                wanted = f"wants {sizes.gpus(stage, name)} GPUs, and a node has {machine.gpus_per_node}"
+                if (at, wanted) not in told:
+                    told.add((at, wanted))
+                    yield f"{at}: {wanted} (machine.gpus_per_node); ask for as many"
+
+
+def disks(recipes: Recipes, found: plan.Quote) -> Iterator[str]:
+    """The disk of the weights, if what is still to be written at the highest point does not go onto it."""
+    folder = weights_folder(recipes.experiment) or RESULTS
+    free, written = disk.free(folder), _written(RESULTS / ".store" / "models")
+    owed = max(0.0, found.peak_bytes - written)
+    if owed > free:
+        yield (
+            f"{folder}: has {free / 1e9:.0f} GB free, and up to {owed / 1e9:.0f} GB more are written at once; free "
+            "some, set machine.weights to a disk with room, or keep fewer merges (keep_merges, machine.waiting_merges)"
+        )
+
+
+def _written(models: Path) -> int:
+    """Bytes of weights that lie in the store."""
+    return sum(path.stat().st_size for path in models.glob("*/*.safetensors"))
+
+
+def _told(at: str, name: str, revision: str | None, missing: list[str], kind: str = "") -> Iterator[str]:
+    if missing:
+        what = ", ".join(missing[:3]) + (f" and {len(missing) - 3} more" if len(missing) > 3 else "")
+        yield (
+            f"{at}: {name} at {revision} is not in the hub's cache ({what}); where there is a network: "
+            f"`hf download {name} --revision {revision}{kind}` (a gated one needs HF_TOKEN), or set machine.network"
+        )
+
+
+def _missing(name: str, revision: str) -> list[str]:
+    """Files of a model that loading it needs and the cache does not have: its config, tokenizer and every shard."""
+    found = {file: _cached(name, file, revision) for file in ("config.json", "tokenizer.json")}
+    index, single = "model.safetensors.index.json", "model.safetensors"
+    if path := _cached(name, index, revision):
+        try:
+            shards = set(json.loads(Path(path).read_text(encoding="utf-8"))["weight_map"].values())
+        except (OSError, ValueError, KeyError):
+            return [index]
+        found |= {shard: _cached(name, shard, revision) for shard in sorted(shards)}
+    else:
+        found[single] = _cached(name, single, revision)
+    return [file for file, path in found.items() if path is None]
+
+
+def _cached(name: str, file: str, revision: str) -> str | None:
+    from huggingface_hub import try_to_load_from_cache
+
+    path = try_to_load_from_cache(name, file, revision=revision)
+    return path if isinstance(path, str) else None
+
+
+def _snapshot(name: str, revision: str | None, kind: str) -> bool:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    try:
+        snapshot_download(name, revision=revision, repo_type=kind, local_files_only=True)
+    except LocalEntryNotFoundError:
+        return False
+    return True
+
+
+def _missing_keys(model: str, api_base: str | None) -> list[str]:
+    """What a model needs in the environment, by litellm, and by `KEYS` where litellm does not know."""
+    os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"  # nothing is fetched
+    import litellm
+
+    try:
+        provider = litellm.get_llm_provider(model)[1]
+    except litellm.BadRequestError:
+        return []  # a provider that litellm does not know is told when it is asked
+    if names := KEYS.get(provider):
+        return [] if any(os.environ.get(name) for name in names) else [names[0]]
+    missing = litellm.validate_environment(model)["missing_keys"]
+    return [str(key) for key in missing if not (api_base and key.endswith("_API_BASE"))]
+
+
+def main(arguments: list[str]) -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(prog="preflight", description=__doc__)
+    parser.add_argument("--config", type=Path, required=True)
+    given = parser.parse_args(arguments)
+    if not given.config.is_file():
+        raise UserError(f"{given.config}: no such file; name the experiment's config")
+    recipes = Recipes(read.load(yaml.safe_load(given.config.read_text(encoding="utf-8"))))
+    if lines := findings(recipes):
+        raise UserError("\n".join(["not ready:", *lines]))
+    print("Ready: models, keys, memory, disks and budget are as the experiment needs them.")

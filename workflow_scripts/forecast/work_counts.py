@@ -1,0 +1,117 @@
+"""How much work an experiment is, by arithmetic on its config: steps, tokens, completions, questions to judges."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import pyarrow.parquet as pq
+
+from workflow_scripts.config.experiment import (
+    Config,
+    DatasetSource,
+    FileSource,
+    Split,
+    SynthesisSource,
+    Train,
+    Training,
+    TranslateSource,
+    WorldSource,
+)
+from workflow_scripts.data import formats
+from workflow_scripts.experiment import training_data
+from workflow_scripts.experiment.read import Experiment
+from workflow_scripts.experiment.recipes import Judged
+
+RESULTS = Path("results")
+REFERENCE = 1 / 3  # of a forward and backward pass is a forward pass, of DPO's frozen model
+
+
+class Learning(NamedTuple):
+    """What one training goes through."""
+
+    examples: int
+    steps: int  # of the optimizer
+    tokens: float  # forward and backward; a forward pass alone counts a third
+
+
+def learning(experiment: Experiment, model: str) -> Learning:
+    """What the training of a model goes through; of a DPO example both sides, and the reference's pass over both."""
+    row, settings, config = experiment.models[model].row, experiment.models[model].settings, experiment.config
+    assert isinstance(row, Train) and isinstance(settings, Training)
+    mixture = config.mixtures[row.mixture]
+    drawn = training_data.draws(mixture, row, list(mixture.languages or config.languages))
+    learned = training_data.training(drawn, settings)
+    length = min(settings.max_length, config.lengths.prompt + config.lengths.answer)
+    sides = 2 * (1 + REFERENCE) if settings.method == "dpo" else 1
+    return Learning(learned.examples, learned.steps, learned.examples * length * sides)
+
+
+def prompts(experiment: Experiment, suite: str) -> int | None:
+    """Prompts of a suite: counted where they lie, else as the config says; None where only the data will tell."""
+    config, chosen = experiment.config, experiment.config.suites[suite]
+    path = RESULTS / config.experiment / "data" / "suites" / f"{suite}.parquet"
+    if path.exists():
+        return int(pq.read_metadata(path).num_rows)
+    languages = list(chosen.languages or config.languages)
+    if chosen.per_language:
+        return chosen.per_language * len(languages)
+    return _in_file(experiment, suite) or expected(config, chosen.source, languages, chosen.split)
+
+
+def seeds(experiment: Experiment, source: str) -> int | None:
+    """Rows that a synthesis starts from; None where only the data will tell."""
+    config, chosen = experiment.config, experiment.config.sources[source]
+    assert isinstance(chosen, SynthesisSource)
+    languages = chosen.languages or config.languages
+    path = RESULTS / config.experiment / "data" / "sources" / f"{chosen.synthesise}.parquet"
+    if path.exists():
+        rows = pq.read_table(path, columns=["language", "split"]).to_pylist()
+        return sum(row["language"] in languages and row["split"] in chosen.splits for row in rows)
+    counts = [expected(config, chosen.synthesise, list(languages), split) for split in chosen.splits]
+    return None if None in counts else sum(count or 0 for count in counts)
+
+
+def expected(config: Config, source: str, languages: list[str], split: Split) -> int | None:
+    """Rows that a source will have, before there are any: of a dataset of the hub as many as its format knows."""
+    chosen = config.sources[source]
+    spoken = [language for language in languages if language in (getattr(chosen, "languages", None) or languages)]
+    if isinstance(chosen, WorldSource):
+        return len(spoken) * int(getattr(chosen.per_language, split))
+    if isinstance(chosen, TranslateSource):
+        original = expected(config, chosen.translate, config.languages, split)
+        ours = expected(config, chosen.translate, [one for one in languages if one not in chosen.languages], split)
+        return None if original is None or ours is None else ours + original * len(spoken)
+    if not isinstance(chosen, DatasetSource) or Path(chosen.dataset).is_dir():
+        return None
+    parts = [part for language in spoken for part in formats.FORMATS[chosen.format].languages.get(language, ())]
+    counts = [part.rows for part in parts if chosen.splits or part.place == split]
+    if None in counts:
+        return None
+    share = chosen.splits.get(split, 0.0) if chosen.splits else 1.0
+    each = round(sum(count or 0 for count in counts) * share)
+    return each if chosen.limit is None else min(each, chosen.limit * len(spoken))
+
+
+def answers(experiment: Experiment, suites: list[str]) -> int:
+    """Completions of one model; suites whose prompts are not known yet count none."""
+    return sum(prompts(experiment, suite) or 0 for suite in suites)
+
+
+def questions(experiment: Experiment, asked: Judged) -> int:
+    """What a judge is asked about one model's answers to a suite: comparisons are asked in both orders."""
+    orders = 2 if experiment.config.suites[asked.suite].metric == "preference" else 1
+    return orders * (prompts(experiment, asked.suite) or 0)
+
+
+def _in_file(experiment: Experiment, suite: str) -> int | None:
+    """Prompts that a suite takes from the user's own file."""
+    from workflow_scripts.data import source
+    from workflow_scripts.data import suite as stage
+
+    config, chosen = experiment.config, experiment.config.suites[suite]
+    origin = config.sources[chosen.source]
+    if not isinstance(origin, FileSource):
+        return None
+    languages = config.languages
+    rows = source.rows({**origin.model_dump(), "languages": languages, "name": chosen.source}, Path(origin.file))
+    work = {**chosen.model_dump(exclude={"metric", "answers_in"}), "languages": chosen.languages or languages}
+    return len(stage.choose(work, rows))
