@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from workflow_scripts.base import hashing, records
 from workflow_scripts.base.errors import UserError
-from workflow_scripts.experiment import training_data
+from workflow_scripts.data import allocation
 from workflow_scripts.store import checksums
 
 
@@ -28,7 +28,7 @@ def draw(work: dict[str, Any], sources: dict[str, pa.Table]) -> pa.Table:
         UserError: a source has too few rows.
     """
     chosen = []
-    for part, count in training_data.allocate(work["per_language"], dict(work["parts"])).items():
+    for part, count in allocation.allocate(work["per_language"], dict(work["parts"])).items():
         pool = sources[part].filter(pc.equal(sources[part]["split"], "train"))
         for language in work["languages"]:
             rows = pool.filter(pc.equal(pool["language"], language)).to_pylist()

@@ -35,7 +35,7 @@ from workflow_scripts.config.experiment import (
     TranslateSource,
     WorldSource,
 )
-from workflow_scripts.data import formats, translating
+from workflow_scripts.data import allocation, formats, translating
 from workflow_scripts.experiment import training_data
 from workflow_scripts.experiment.config_errors import PLACEHOLDER, Mistakes, parse, typed
 from workflow_scripts.merge import merge_methods
@@ -306,7 +306,7 @@ def _check_data(config: Config, mistakes: Mistakes) -> None:
         if abs((total := sum(mixture.parts.values())) - 1) > 1e-6:
             mistakes.add(f"{at}.parts", f"fractions sum to {total:g}; make them sum to 1")
         _check_languages(at, mixture.languages, config.languages, mistakes)
-        counts = training_data.allocate(mixture.per_language, mixture.parts) if mixture.parts else {}
+        counts = allocation.allocate(mixture.per_language, mixture.parts) if mixture.parts else {}
         for part, count in counts.items():
             if mistakes.known(f"{at}.parts", part, "sources", config.sources, "source"):
                 _check_supply(at, part, "train", count, mixture, config, mistakes)

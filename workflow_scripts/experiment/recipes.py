@@ -27,7 +27,7 @@ from workflow_scripts.config.experiment import (
     Training,
     TranslateSource,
 )
-from workflow_scripts.data import formats
+from workflow_scripts.data import allocation, formats
 from workflow_scripts.experiment import fingerprint, training_data
 from workflow_scripts.experiment.read import LEXICON, PUBLISHED, Experiment, Model
 from workflow_scripts.judge import judging
@@ -342,7 +342,7 @@ class Recipes:
         assert isinstance(model.row, Train) and isinstance(model.settings, Training)
         select = model.row.model_dump(include={"languages", "parts", "per_language"})
         fractions = self.config.mixtures[model.row.mixture].parts
-        counts = training_data.allocate(model.row.per_language, fractions) if model.row.per_language else None
+        counts = allocation.allocate(model.row.per_language, fractions) if model.row.per_language else None
         settings = model.settings.model_dump(exclude=RESUMING | UNREAD[model.settings.method])
         settings |= {} if settings["processes"] > 1 else ALONE
         return {**settings, "select": {**select, "per_language": counts}, "seed": 1000 * seed + model.row.reseed}

@@ -6,11 +6,10 @@ checked before anything is read.
 """
 
 import math
-from collections.abc import Mapping
-from fractions import Fraction
 from typing import NamedTuple
 
 from workflow_scripts.config.experiment import Mixture, Train, Training
+from workflow_scripts.data import allocation
 
 Draw = tuple[str, int, str]  # source, seed, language
 
@@ -28,26 +27,9 @@ class Learned(NamedTuple):
         return sum(self.draws.values())
 
 
-def allocate(total: int, fractions: Mapping[str, float]) -> dict[str, int]:
-    """Split `total` rows by fractions that sum to one: each share rounded, so that the counts sum to the total.
-
-    Row by row goes to the part that is furthest behind (the method of Webster and Sainte-Laguë), ties to the first.  So
-    more rows never take one from a part, which largest remainders would do, and draws of any sizes are nested.
-
-    >>> allocate(10, {"general": 0.85, "safety": 0.15})
-    {'general': 9, 'safety': 1}
-    """
-    exact = {name: Fraction(str(fraction)) for name, fraction in fractions.items()}
-    # The method gives every part its rounded share less half the number of parts, at the least: start there.
-    counts = {name: max(0, math.floor(total * share) - len(exact)) for name, share in exact.items()}
-    for _ in range(total - sum(counts.values())):
-        counts[max(exact, key=lambda name: exact[name] / (2 * counts[name] + 1))] += 1
-    return counts
-
-
 def draws(mixture: Mixture, row: Train, languages: list[str]) -> dict[Draw, int]:
     """The rows that one training draws; `languages` are the mixture's."""
-    counts = allocate(row.per_language or mixture.per_language, mixture.parts)
+    counts = allocation.allocate(row.per_language or mixture.per_language, mixture.parts)
     return {
         (part, mixture.seed, language): count
         for language in languages

@@ -1,14 +1,13 @@
 """What two sides of a contrast had the same of, by arithmetic that agrees with the rows that are really drawn."""
 
 from collections import Counter
-from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from workflow_scripts.config.experiment import Mixture, Train, Training
-from workflow_scripts.data import mixture
+from workflow_scripts.data import allocation, mixture
 from workflow_scripts.experiment import training_data
 from workflow_scripts.experiment.training_data import Learned
 from workflow_scripts.miniature import world
@@ -16,45 +15,15 @@ from workflow_scripts.miniature import world
 LANGUAGES = ["en", "hi", "fr"]
 
 
-@st.composite
-def fractions(draw):
-    weights = draw(st.lists(st.integers(0, 20), min_size=1, max_size=6).filter(any))
-    return {f"part{i}": weight / sum(weights) for i, weight in enumerate(weights)}
-
-
+fractions = (
+    st.lists(st.integers(0, 20), min_size=1, max_size=6)
+    .filter(any)
+    .map(lambda weights: {f"part{i}": weight / sum(weights) for i, weight in enumerate(weights)})
+)
 draws = st.dictionaries(
     st.tuples(st.sampled_from("ab"), st.integers(0, 1), st.sampled_from(["en", "fr"])), st.integers(1, 9), max_size=6
 )
 learned = st.builds(Learned, draws, st.integers(0, 50), st.integers(0, 50))
-
-
-@given(fractions(), st.integers(0, 3000))
-def test_parts_sum_to_the_total_and_have_their_shares(parts, total):
-    counts = training_data.allocate(total, parts)
-    assert sum(counts.values()) == total
-    for name, fraction in parts.items():
-        # Webster's method may leave a share by more than one, by less than half the number of parts.
-        assert abs(counts[name] - total * fraction) < 1 + len(parts) / 2
-    assert not any(counts[name] for name, fraction in parts.items() if fraction == 0)
-
-
-@given(fractions(), st.integers(1, 50))
-def test_shares_that_are_whole_numbers_are_given_exactly(parts, scale):
-    weights = {name: round(fraction * 1000) for name, fraction in parts.items()}
-    total = sum(weights.values())
-    exact = {name: weight / total for name, weight in weights.items()}
-    assert training_data.allocate(total * scale, exact) == {name: weight * scale for name, weight in weights.items()}
-
-
-@given(fractions(), st.integers(0, 300))
-def test_more_rows_never_take_one_from_a_part(parts, total):
-    for fewer, more in pairwise(training_data.allocate(total + i, parts) for i in range(4)):
-        assert all(fewer[name] <= more[name] for name in parts)
-
-
-def test_largest_remainders_would_break_the_nesting():
-    parts = {"a": 0.4286, "b": 0.4286, "c": 0.1428}  # the Alabama paradox: at 10 rows c has 2, at 11 it would have 1
-    assert training_data.allocate(10, parts)["c"] <= training_data.allocate(11, parts)["c"]
 
 
 @given(st.lists(learned, max_size=4), st.randoms())
@@ -85,7 +54,7 @@ def _learned(mix, settings, **row):
     return training_data.training(training_data.draws(mix, train, LANGUAGES), settings)
 
 
-@given(st.integers(1, 100), fractions())
+@given(st.integers(1, 100), fractions)
 def test_monolingual_sets_and_the_parts_of_a_mix_together_are_the_mix(per_language, parts):
     mix = Mixture(per_language=per_language, parts=parts)
     whole = _learned(mix, _settings())
@@ -122,7 +91,7 @@ def test_what_is_computed_is_what_is_drawn(row):
         kind: world.rows(kind, LANGUAGES, {"train": 40}, seed, kind) for kind, seed in (("general", 1), ("safety", 2))
     }
     table = mixture.draw({**mix.model_dump(), "parts": list(mix.parts.items()), "languages": LANGUAGES}, sources)
-    counts = training_data.allocate(row["per_language"], mix.parts) if "per_language" in row else None
+    counts = allocation.allocate(row["per_language"], mix.parts) if "per_language" in row else None
     chosen = mixture.select(table, row.get("languages"), row.get("parts"), counts)
     found = Counter(zip(chosen["part"].to_pylist(), chosen["language"].to_pylist(), strict=True))
     computed = training_data.draws(mix, Train(train="sft", parent="base", mixture="mix", **row), LANGUAGES)
