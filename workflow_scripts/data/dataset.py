@@ -25,5 +25,5 @@ def main(arguments: list[str]) -> None:
         "counts": {**counts, **kept},
     }
     print(f"{work['name']}: {json.dumps({**counts, **kept})}")
-    with checksums.sealing(Path("results"), [given.output]):
+    with checksums.recording(Path("results"), [given.output]):
         records.write(given.output, table, records.ROWS, lineage)

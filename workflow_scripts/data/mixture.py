@@ -82,5 +82,5 @@ def main(arguments: list[str]) -> None:
         "sources": sources,
         "licences": records.licences(*paths.values()),
     }
-    with checksums.sealing(Path("results"), [given.output]):
+    with checksums.recording(Path("results"), [given.output]):
         records.write(given.output, table, records.MIXTURE, lineage)

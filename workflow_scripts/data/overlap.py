@@ -271,7 +271,7 @@ def main(arguments: list[str]) -> None:
         records.write(breach, found, records.OVERLAP, lineage)
         raise UserError(told)
     breach.unlink(missing_ok=True)
-    with checksums.sealing(Path("results"), [given.output]):
+    with checksums.recording(Path("results"), [given.output]):
         records.write(given.output, found, records.OVERLAP, lineage)
 
 

@@ -36,6 +36,6 @@ def main(arguments: list[str]) -> None:
         "licences": records.licences(given.seeds),
         "counts": records.counts(rows),
     }
-    with checksums.sealing(Path("results"), [given.output, given.yields]):
+    with checksums.recording(Path("results"), [given.output, given.yields]):
         records.write(given.yields, yields, records.SYNTHESIS, lineage)
         records.write(given.output, rows, records.ROWS, lineage)

@@ -34,6 +34,6 @@ def main(arguments: list[str]) -> None:
         "translations": translator.place,
     }
     print(f"{work['name']}: {json.dumps(counts)}")
-    with checksums.sealing(Path("results"), [given.quality, given.output]):
+    with checksums.recording(Path("results"), [given.quality, given.output]):
         records.write(given.quality, made.qualities, records.TRANSLATIONS, lineage)
         records.write(given.output, made.rows, records.ROWS, lineage)

@@ -16,7 +16,7 @@ from workflow_scripts.judge import judging
 from workflow_scripts.llm.client import PARAMETERS, Client, Request
 from workflow_scripts.process import command
 from workflow_scripts.store import finished_work
-from workflow_scripts.store.append_only import Segments
+from workflow_scripts.store.append_only import AppendOnlyRows
 
 TAKEN = ("*.json", "*.safetensors", "*.model")
 COMMIT_EVERY = 200  # pieces that a power cut may cost
@@ -61,7 +61,7 @@ class ModelTranslator:
     def translate(self, pieces: Sequence[Piece]) -> dict[Piece, str | None]:
         """Translate what no earlier run did, the longest first, and put it down as it comes."""
         keys = {hashing.of_json(piece): piece for piece in pieces}
-        with Segments(self.kept) as kept:
+        with AppendOnlyRows(self.kept) as kept:
             known: dict[Piece, str | None] = {keys[row["key"]]: row["translation"] for row in kept.scan(keys)}
             owed = [(key, piece) for key, piece in keys.items() if piece not in known]
             owed.sort(key=lambda pair: (pair[1].source, pair[1].target, -len(pair[1].text)))

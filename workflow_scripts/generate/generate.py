@@ -13,7 +13,7 @@ from workflow_scripts.generate import engine_server
 from workflow_scripts.models import manifest
 from workflow_scripts.process import command
 from workflow_scripts.store import checksums, finished_work
-from workflow_scripts.store.append_only import Segments
+from workflow_scripts.store.append_only import AppendOnlyRows
 
 RESULTS = Path("results")
 COMMIT_EVERY = 200  # rows that a power cut may cost
@@ -47,7 +47,7 @@ def main(arguments: list[str]) -> None:
             "suite": records.lineage(path)["rows"],
             "licences": described.get("licences", {}) | records.licences(path),
         }
-        with checksums.sealing(RESULTS, [output]):
+        with checksums.recording(RESULTS, [output]):
             records.write(output, table, records.GENERATIONS, {**lineage, **of_suite})
     if manifest.is_temporary(given.model, described):
         manifest.release(given.store, described["store"], RESULTS)
@@ -63,7 +63,7 @@ def answer(
     settings = {**work, "engine": engine, "versions": engines.versions(engine)}
     keys = {prompt: hashing.of_json(prompt) for prompt in prompts}
     place = finished_work.key(settings, model=described["model"])
-    with Segments(store_folder / "completions" / place) as kept:
+    with AppendOnlyRows(store_folder / "completions" / place) as kept:
         found = kept.find(keys.values())
         owed = [prompt for prompt in prompts if keys[prompt] not in found]
         if owed:

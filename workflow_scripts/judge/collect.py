@@ -44,7 +44,7 @@ def main(arguments: list[str]) -> None:
             raise UserError(f"judges.{name}: {error}") from None
     told = ", ".join(f"{count} {outcome}" for outcome, count in counts.most_common())
     print(f"{told or 'nothing'} in {len(digests)} batches; what is an error is asked at the full price", flush=True)
-    with checksums.sealing(Path("results"), [given.output]):
+    with checksums.recording(Path("results"), [given.output]):
         finished_work.write_text(
             given.output, json.dumps({"recipe": given.recipe, "counts": counts}, indent=1, sort_keys=True)
         )

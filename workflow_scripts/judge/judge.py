@@ -53,7 +53,7 @@ def main(arguments: list[str]) -> None:
         "generations": hashing.of_file(given.generations or given.suite),
         "baseline": hashing.of_file(given.baseline) if given.baseline else None,
     }
-    with checksums.sealing(Path("results"), [given.output]):
+    with checksums.recording(Path("results"), [given.output]):
         records.write(given.output, scores, records.SCORES, lineage)
 
 

@@ -33,7 +33,7 @@ def main(arguments: list[str]) -> None:
             digests = batches.submit(client, given.store / "batches", requests)
     print(f"{len(requests)} requests, {len(digests)} batches", flush=True)
     ticket = {"recipe": given.recipe, "requests": len(requests), "batches": digests}
-    with checksums.sealing(Path("results"), [given.output]):
+    with checksums.recording(Path("results"), [given.output]):
         finished_work.write_text(given.output, json.dumps(ticket, indent=1, sort_keys=True))
 
 

@@ -27,7 +27,7 @@ from typing import Any, Self
 
 from workflow_scripts.base import hashing, work_counter
 from workflow_scripts.base.errors import UserError
-from workflow_scripts.store.append_only import Segments
+from workflow_scripts.store.append_only import AppendOnlyRows
 
 DEFAULTS: dict[str, Any] = {
     "api_base": None,  # another server that speaks the provider's protocol
@@ -132,7 +132,7 @@ class Client:
         # A key of settings that is None (not set) means its default.
         given = {key: value for key, value in settings.items() if key in DEFAULTS and value is not None}
         self.settings: dict[str, Any] = {**DEFAULTS, **given}
-        self.rows = Segments(ledger)
+        self.rows = AppendOnlyRows(ledger)
         self._provider = provider
         self._litellm: Any = None
         self._loop: asyncio.Runner | None = None
@@ -477,7 +477,7 @@ def in_flight(ledger: Path) -> int:
 
 def spent(ledger: Path) -> float:
     """US dollars that a ledger's answers cost, as far as prices are known."""
-    return float(sum(row.get("cost_usd") or 0.0 for row in Segments(ledger).scan()))
+    return float(sum(row.get("cost_usd") or 0.0 for row in AppendOnlyRows(ledger).scan()))
 
 
 def audit(ledger: Path) -> list[dict[str, Any]]:
@@ -493,7 +493,7 @@ def audit(ledger: Path) -> list[dict[str, Any]]:
     answered: defaultdict[str, int] = defaultdict(int)
     outcomes = ("ok", "refused", "filtered", "too_long", "error")
     counts = ("requests", "batched", *outcomes, "attempts", "in_flight", "tokens_in", "tokens_out")
-    for row in Segments(ledger).scan():
+    for row in AppendOnlyRows(ledger).scan():
         place = (row["label"], row["model"], row["time"][:10])
         account = accounts.setdefault(place, {**dict.fromkeys(counts, 0), "cost_usd": 0.0, "unpriced": 0})
         if row["state"] == "sent":

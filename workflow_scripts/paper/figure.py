@@ -30,5 +30,5 @@ def main(arguments: list[str]) -> None:
     note = f"<!-- recipe {hashing.of_json(given.recipe)} -->\n".encode()
     for ending, content in ((".svg", drawn.svg + note), (".png", drawn.png), (".csv", drawn.csv.encode())):
         path = given.output.with_name(given.output.name + ending)
-        with checksums.sealing(Path("results"), [path]):
+        with checksums.recording(Path("results"), [path]):
             finished_work.write_bytes(path, content)

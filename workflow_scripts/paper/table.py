@@ -26,6 +26,6 @@ def main(arguments: list[str]) -> None:
         ".tex": f"{made.latex}\n% recipe {recipe}\n",
     }
     files = {given.output.with_name(given.output.name + ending): text for ending, text in forms.items()}
-    with checksums.sealing(Path("results"), files):
+    with checksums.recording(Path("results"), files):
         for path, text in files.items():
             finished_work.write_text(path, text)

@@ -42,7 +42,7 @@ def prepare(recipes: Recipes) -> None:
     lines = [
         f"{path}: was changed by hand (its hash is not the one sealed); "
         f"`make discard FILE={path}` lets the next run make it again"
-        for path in checksums.broken(RESULTS)
+        for path in checksums.changed(RESULTS)
     ]
     lines += provenance.foreign(provenance.artifacts(recipes))
     if lines:

@@ -36,7 +36,7 @@ class Damage(NamedTuple):
     size: int  # bytes
 
 
-class Segments:
+class AppendOnlyRows:
     """Rows in a folder: found by key among all segments, appended to a segment of this process alone.
 
     Attributes:
@@ -158,7 +158,7 @@ class Segments:
                     if not Path(str(file.name)).stat().st_size:
                         Path(str(file.name)).unlink()
             raise UserError(
-                f"{self.folder}: cannot write ({error.strerror}); make room or mend the disk, then run again: "
+                f"{self.folder}: cannot write ({error.strerror}); make room or fix the disk, then run again: "
                 "the rows written so far are kept"
             ) from None
 

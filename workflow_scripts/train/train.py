@@ -48,7 +48,7 @@ def main(arguments: list[str]) -> None:
     key = finished_work.key(settings, parent=parent["model"], data=data)
     entry = finished_work.get_or_make(given.store, key, make, _bytes(given.parent, settings))
     curve = records.read(given.store / "models" / key / manifest.CURVE, records.CURVE)
-    with checksums.sealing(Path("results"), [given.curve]):
+    with checksums.recording(Path("results"), [given.curve]):
         records.write(given.curve, curve, records.CURVE, {"recipe": given.recipe, "store": key})
     licences = records.licences(given.mixture)
     manifest.publish(

@@ -18,7 +18,7 @@ from workflow_scripts.data import translators
 from workflow_scripts.data.translating import Piece
 from workflow_scripts.judge import judging
 from workflow_scripts.llm import client
-from workflow_scripts.store.append_only import Segments
+from workflow_scripts.store.append_only import AppendOnlyRows
 
 ROOT = Path(__file__).parents[3]
 TEXTS = ["Hello world.", "How are you?", "world", "Hello you.", "world world world", "you are", "Hello.", "are you?"]
@@ -112,7 +112,7 @@ translators.start(json.loads(sys.argv[1]), HOW, Path(sys.argv[2])).translate(PIE
     killed = subprocess.run(command, cwd=ROOT, env=dict(os.environ), capture_output=True, check=False)
     assert killed.returncode == -signal.SIGKILL
     translator = start(model, tmp_path)
-    with Segments(tmp_path / "translations" / translator.place) as kept:
+    with AppendOnlyRows(tmp_path / "translations" / translator.place) as kept:
         before = len(kept.find(map(hashing.of_json, PIECES)))
     assert before == 3 + 3 + 2, "two full batches of French, and the third that ends it"
     found = translator.translate(PIECES)

@@ -15,7 +15,7 @@ from tests.openai_server import OpenAIServer
 from workflow_scripts.base.errors import UserError
 from workflow_scripts.llm import batches
 from workflow_scripts.llm.client import Client, Request, _refused_parameters, audit, in_flight
-from workflow_scripts.store.append_only import Segments
+from workflow_scripts.store.append_only import AppendOnlyRows
 
 pytestmark = pytest.mark.scale
 
@@ -50,7 +50,7 @@ def submitted(asked, folder, requests):
 
 
 def rows(folder, state="answered"):
-    return [row for row in Segments(folder / "ledger").scan() if row["state"] == state]
+    return [row for row in AppendOnlyRows(folder / "ledger").scan() if row["state"] == state]
 
 
 # What is asked and what is paid

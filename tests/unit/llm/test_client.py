@@ -17,7 +17,7 @@ from tests.openai_server import ERRORS, OpenAIServer
 from workflow_scripts.base import work_counter
 from workflow_scripts.base.errors import UserError
 from workflow_scripts.llm.client import Client, Pace, Request, _refused_parameters, audit, in_flight, spent
-from workflow_scripts.store.append_only import Segments
+from workflow_scripts.store.append_only import AppendOnlyRows
 
 MODEL = "openai/gpt-4-turbo-fake"
 SECRET = "sk-proj-0123456789abcdefSECRET"
@@ -133,7 +133,7 @@ def test_a_transient_fault_is_retried_by_one_layer_only(tmp_path, fault):
         (answer,) = asked.answers([ask(0)])
     assert (answer.outcome, answer.text) == ("ok", "QUESTION 0")
     assert len(server.requests) == 2
-    assert [row["attempts"] for row in Segments(tmp_path).scan() if row["state"] == "answered"] == [2]
+    assert [row["attempts"] for row in AppendOnlyRows(tmp_path).scan() if row["state"] == "answered"] == [2]
 
 
 def test_retry_after_is_honoured_by_all_requests(tmp_path):
@@ -181,7 +181,7 @@ def test_a_model_without_temperature_is_asked_once_more_without_and_that_is_reme
         answers = asked.answers([ask(n, temperature=0.0) for n in range(3)])
     assert [answer.outcome for answer in answers] == ["ok"] * 3
     assert ["temperature" in body for body in server.requests] == [True, False, False, False]
-    rows = [row for row in Segments(tmp_path).scan() if row["state"] == "answered"]
+    rows = [row for row in AppendOnlyRows(tmp_path).scan() if row["state"] == "answered"]
     assert all(row["without"] == ["temperature"] and row["request"]["temperature"] == 0.0 for row in rows)
 
 
@@ -290,7 +290,7 @@ def test_what_is_in_flight_when_another_request_fails_for_good_is_still_brought_
         server.serve = serve
         with client(server, tmp_path, concurrency=3) as asked, pytest.raises(UserError):
             asked.answers([ask(n) for n in range(9)])
-    outcomes = Counter(row["outcome"] for row in Segments(tmp_path).scan() if row["state"] == "answered")
+    outcomes = Counter(row["outcome"] for row in AppendOnlyRows(tmp_path).scan() if row["state"] == "answered")
     assert outcomes == {"error": 1, "ok": 2}
 
 
@@ -423,7 +423,7 @@ def test_the_accounts_say_what_each_judge_cost(tmp_path):
     with OpenAIServer(["filter", "500"]) as server, client(server, tmp_path, concurrency=1) as asked:
         asked.answers([ask(n, "openai/gpt-4-turbo") for n in range(3)])
         asked.answers([Request(MODEL, [{"role": "user", "content": "x"}], {}, "other")])
-    with Segments(tmp_path) as rows:
+    with AppendOnlyRows(tmp_path) as rows:
         lost = ask(99)
         rows.append(
             {"key": lost.key, "state": "sent", "time": "2020-01-02T", "label": "fake", "model": "openai/gpt-4-turbo"}

@@ -16,7 +16,7 @@ def results(tmp_path):
     for path in paths:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(f"{path.name} 12345")
-    checksums.seal(folder, paths)
+    checksums.record(folder, paths)
     return folder
 
 
@@ -24,77 +24,77 @@ def artifact(results):
     return results / "nano/tables/table1.md"
 
 
-def test_what_was_sealed_and_left_alone_is_whole_and_is_not_read(results, monkeypatch):
+def test_what_was_recorded_and_left_alone_is_whole_and_is_not_read(results, monkeypatch):
     monkeypatch.setattr(hashing, "of_file", lambda path: pytest.fail(f"read {path}"))
-    assert checksums.broken(results) == []
+    assert checksums.changed(results) == []
 
 
 def test_new_times_are_looked_into_once(results, monkeypatch):
     for path in (results / "nano/tables").iterdir():
         os.utime(path, (1, 1))
-    assert checksums.broken(results) == []
+    assert checksums.changed(results) == []
     monkeypatch.setattr(hashing, "of_file", lambda path: pytest.fail(f"read {path} again"))
-    assert checksums.broken(results) == []
+    assert checksums.changed(results) == []
 
 
 def test_a_copy_elsewhere_is_whole(results, tmp_path):
     shutil.copytree(results, tmp_path / "copy", copy_function=shutil.copyfile)
-    assert checksums.broken(tmp_path / "copy") == []
+    assert checksums.changed(tmp_path / "copy") == []
     shutil.move(results, tmp_path / "moved")
-    assert checksums.broken(tmp_path / "moved") == []
+    assert checksums.changed(tmp_path / "moved") == []
 
 
 @pytest.mark.parametrize("text", ["table1.md 12346", "shorter", ""])
 def test_an_edit_is_seen_whether_or_not_the_size_changes(results, text):
     artifact(results).write_text(text)
     os.utime(artifact(results), (1, 1))
-    assert checksums.broken(results) == [artifact(results)]
-    assert checksums.broken(results) == [artifact(results)], "looking is not consent"
+    assert checksums.changed(results) == [artifact(results)]
+    assert checksums.changed(results) == [artifact(results)], "looking is not consent"
 
 
 def test_deleting_is_consent(results):
     artifact(results).unlink()
-    assert checksums.broken(results) == []
+    assert checksums.changed(results) == []
 
 
-def test_discarding_deletes_the_artifact_with_its_seal(results):
+def test_discarding_deletes_the_artifact_with_its_record(results):
     artifact(results).write_text("edited")
     checksums.discard(results, artifact(results))
-    assert not artifact(results).exists() and checksums.broken(results) == []
+    assert not artifact(results).exists() and checksums.changed(results) == []
     artifact(results).write_text("made again")
-    assert checksums.broken(results) == [], "what was not sealed cannot be broken"
+    assert checksums.changed(results) == [], "what was not recorded cannot have changed"
     checksums.discard(results, artifact(results))
     checksums.discard(results, artifact(results))
 
 
-def test_sealing_again_takes_what_is_there_now(results):
+def test_recording_again_takes_what_is_there_now(results):
     artifact(results).write_text("made again")
-    checksums.seal(results, [artifact(results)])
-    assert checksums.broken(results) == []
+    checksums.record(results, [artifact(results)])
+    assert checksums.changed(results) == []
 
 
-def test_a_seal_that_cannot_be_read_vouches_for_nothing(results):
+def test_a_record_that_cannot_be_read_counts_as_a_change(results):
     place = next((results / ".seals").glob("*table1.md"))
     place.write_text(place.read_text()[:10])
-    assert checksums.broken(results) == [artifact(results)]
+    assert checksums.changed(results) == [artifact(results)]
 
 
-def test_results_without_seals_have_none_broken(tmp_path):
-    assert checksums.broken(tmp_path) == []
+def test_results_without_records_have_no_changes(tmp_path):
+    assert checksums.changed(tmp_path) == []
 
 
-def test_what_a_kill_left_of_a_seal_is_not_looked_at(results):
+def test_what_a_kill_left_of_a_record_is_not_looked_at(results):
     (results / ".seals" / ".nano%tables%table1.md.123").write_text("{")
-    assert checksums.broken(results) == []
+    assert checksums.changed(results) == []
 
 
-def test_a_kill_between_an_artifact_and_its_seal_leaves_nothing_to_refuse(results):
+def test_a_kill_between_an_artifact_and_its_record_leaves_nothing_to_refuse(results):
     path = artifact(results)
-    with pytest.raises(KeyboardInterrupt), checksums.sealing(results, [path]):
+    with pytest.raises(KeyboardInterrupt), checksums.recording(results, [path]):
         path.write_text("made anew, and longer")
         raise KeyboardInterrupt
-    assert checksums.broken(results) == []
-    with checksums.sealing(results, [path]):
+    assert checksums.changed(results) == []
+    with checksums.recording(results, [path]):
         path.write_text("whole")
     path.write_text("edit")
-    assert checksums.broken(results) == [path]
+    assert checksums.changed(results) == [path]
