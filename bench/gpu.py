@@ -154,7 +154,7 @@ def train(part: str, shape: str, folder: Path) -> dict[str, Any]:
 
 
 def settings_of(part: str, shape: str) -> dict[str, Any]:
-    from workflow_scripts.config.experiment import Training
+    from workflow_scripts.config.training import Training
 
     size = SIZES[shape]
     stated = {

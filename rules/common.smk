@@ -12,17 +12,8 @@ sys.path.insert(0, workflow.basedir)
 
 from workflow_scripts.experiment import provenance
 from workflow_scripts.run import session
-from workflow_scripts.config.experiment import (
-    DatasetSource,
-    FileSource,
-    Init,
-    Load,
-    Merge,
-    SynthesisSource,
-    Train,
-    TranslateSource,
-    WorldSource,
-)
+from workflow_scripts.config.data import DatasetSource, FileSource, SynthesisSource, TranslateSource, WorldSource
+from workflow_scripts.config.models import Init, Load, Merge, Train
 from workflow_scripts.experiment.read import ConfigError, load
 from workflow_scripts.judge.judging import RULES
 from workflow_scripts.experiment.recipes import Judged, Recipes

@@ -12,29 +12,22 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from workflow_scripts.base.errors import UserError
-from workflow_scripts.config.experiment import (
+from workflow_scripts.config.data import (
     DERIVED,
-    KINDS,
-    METRICS,
-    Config,
     DatasetSource,
-    FigureItem,
     FileSource,
-    Init,
     LlmTranslator,
-    Load,
-    Merge,
-    MergeMethod,
-    Merging,
     Mixture,
     Suite,
     SynthesisSource,
-    TableItem,
-    Train,
-    Training,
     TranslateSource,
     WorldSource,
 )
+from workflow_scripts.config.experiment import Config
+from workflow_scripts.config.merging import MergeMethod, Merging
+from workflow_scripts.config.models import KINDS, Init, Load, Merge, Train
+from workflow_scripts.config.paper import METRICS, FigureItem, TableItem
+from workflow_scripts.config.training import Training
 from workflow_scripts.data import allocation, formats, translating
 from workflow_scripts.experiment import training_data
 from workflow_scripts.experiment.config_errors import PLACEHOLDER, Mistakes, parse, typed

@@ -13,20 +13,11 @@ from functools import cache
 from typing import Any, NamedTuple
 
 from workflow_scripts.base import hashing
-from workflow_scripts.config.experiment import (
-    LLM,
-    Config,
-    DatasetSource,
-    Init,
-    LlmTranslator,
-    Load,
-    Merge,
-    ModelTranslator,
-    SynthesisSource,
-    Train,
-    Training,
-    TranslateSource,
-)
+from workflow_scripts.config.data import DatasetSource, LlmTranslator, ModelTranslator, SynthesisSource, TranslateSource
+from workflow_scripts.config.experiment import Config
+from workflow_scripts.config.judging import LLM
+from workflow_scripts.config.models import Init, Load, Merge, Train
+from workflow_scripts.config.training import Training
 from workflow_scripts.data import allocation, formats
 from workflow_scripts.experiment import fingerprint, training_data
 from workflow_scripts.experiment.read import LEXICON, PUBLISHED, Experiment, Model

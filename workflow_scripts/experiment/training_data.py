@@ -8,7 +8,9 @@ checked before anything is read.
 import math
 from typing import NamedTuple
 
-from workflow_scripts.config.experiment import Mixture, Train, Training
+from workflow_scripts.config.data import Mixture
+from workflow_scripts.config.models import Train
+from workflow_scripts.config.training import Training
 from workflow_scripts.data import allocation
 
 Draw = tuple[str, int, str]  # source, seed, language

@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.table import Table
 
 from workflow_scripts.base.errors import UserError
-from workflow_scripts.config.experiment import Train
+from workflow_scripts.config.models import Train
 from workflow_scripts.experiment import provenance, read
 from workflow_scripts.experiment.provenance import Artifact
 from workflow_scripts.experiment.recipes import Judged, Recipes

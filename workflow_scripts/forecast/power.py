@@ -16,7 +16,8 @@ from rich.table import Table
 from scipy import optimize, special
 
 from workflow_scripts.base.errors import UserError
-from workflow_scripts.config.experiment import Assumption, Config
+from workflow_scripts.config.experiment import Config
+from workflow_scripts.config.paper import Assumption
 from workflow_scripts.data import source, suite
 from workflow_scripts.experiment import read
 

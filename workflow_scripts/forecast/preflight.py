@@ -14,7 +14,8 @@ import yaml
 
 from workflow_scripts.base import disk
 from workflow_scripts.base.errors import UserError
-from workflow_scripts.config.experiment import Load, Training
+from workflow_scripts.config.models import Load
+from workflow_scripts.config.training import Training
 from workflow_scripts.experiment import read
 from workflow_scripts.experiment.recipes import Recipes
 from workflow_scripts.forecast import plan

@@ -5,17 +5,10 @@ from typing import NamedTuple
 
 import pyarrow.parquet as pq
 
-from workflow_scripts.config.experiment import (
-    Config,
-    DatasetSource,
-    FileSource,
-    Split,
-    SynthesisSource,
-    Train,
-    Training,
-    TranslateSource,
-    WorldSource,
-)
+from workflow_scripts.config.data import DatasetSource, FileSource, Split, SynthesisSource, TranslateSource, WorldSource
+from workflow_scripts.config.experiment import Config
+from workflow_scripts.config.models import Train
+from workflow_scripts.config.training import Training
 from workflow_scripts.data import formats
 from workflow_scripts.experiment import training_data
 from workflow_scripts.experiment.read import Experiment

@@ -14,7 +14,7 @@ from rich.console import Console
 
 from workflow_scripts.base import records
 from workflow_scripts.base.errors import UserError
-from workflow_scripts.config.experiment import Train
+from workflow_scripts.config.models import Train
 from workflow_scripts.data import source
 from workflow_scripts.experiment import provenance, read, training_data
 from workflow_scripts.experiment.provenance import Artifact

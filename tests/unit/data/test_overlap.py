@@ -14,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from workflow_scripts.base import records
-from workflow_scripts.config.experiment import Config, Overlap, WorldSource
+from workflow_scripts.config.data import Overlap, WorldSource
+from workflow_scripts.config.experiment import Config
 from workflow_scripts.data import mixture, overlap, suite
 from workflow_scripts.miniature import world
 

@@ -11,7 +11,7 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from workflow_scripts.config.experiment import Train
+from workflow_scripts.config.models import Train
 from workflow_scripts.experiment.read import ConfigError, Experiment, load
 
 ROOT = Path(__file__).parents[3]

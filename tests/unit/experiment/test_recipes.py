@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from workflow_scripts.base import hashing
-from workflow_scripts.config.experiment import Train
+from workflow_scripts.config.models import Train
 from workflow_scripts.experiment.read import load
 from workflow_scripts.experiment.recipes import ACCESS, WORK, Recipes
 

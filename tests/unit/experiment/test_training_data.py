@@ -6,7 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workflow_scripts.config.experiment import Mixture, Train, Training
+from workflow_scripts.config.data import Mixture
+from workflow_scripts.config.models import Train
+from workflow_scripts.config.training import Training
 from workflow_scripts.data import allocation, mixture
 from workflow_scripts.experiment import training_data
 from workflow_scripts.experiment.training_data import Learned

@@ -8,7 +8,7 @@ from peft import LoraConfig, get_peft_model
 from transformers import CohereConfig, CohereForCausalLM
 from trl.trainer.utils import add_fused_lm_head
 
-from workflow_scripts.config.experiment import Optimizer
+from workflow_scripts.config.training import Optimizer
 from workflow_scripts.models import model_size
 
 AYA = {

@@ -1,0 +1,116 @@
+"""The table of models: its rows, the architectures of models with random weights, and contrasts between models."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import ConfigDict, Field, model_validator
+
+from workflow_scripts.config.section import Name, Names, Section
+
+
+class Architecture(Section):
+    """Fields of transformers' CohereConfig; the vocabulary is the tokenizer's."""
+
+    hidden_size: int = Field(ge=1)
+    intermediate_size: int = Field(ge=1)
+    num_hidden_layers: int = Field(ge=1)
+    num_attention_heads: int = Field(ge=1)
+    num_key_value_heads: int | None = Field(None, ge=1, description="fewer: grouped-query attention; null: as many")
+    max_position_embeddings: int = Field(8192, ge=1, description="tokens")
+    hidden_act: str = "silu"
+    initializer_range: float = Field(0.02, gt=0)
+    layer_norm_eps: float = Field(1e-5, gt=0)
+    logit_scale: float = Field(0.0625, gt=0)
+    use_qk_norm: bool = False
+    tie_word_embeddings: bool = True
+    attention_bias: bool = False
+    attention_dropout: float = Field(0.0, ge=0, lt=1)
+    rope_parameters: dict[str, Any] | None = None
+
+    @model_validator(mode="after")
+    def _heads_fit(self) -> "Architecture":
+        for parts, what in (
+            (self.num_attention_heads, "hidden_size"),
+            (self.num_key_value_heads, "num_attention_heads"),
+        ):
+            if parts and getattr(self, what) % parts:
+                raise ValueError(f"{what} {getattr(self, what)} is not a multiple of {parts} heads; make it one")
+        return self
+
+
+class Load(Section):
+    """A model that exists: a local folder or a hub id."""
+
+    load: str = Field(description="path of a folder, or a hub id")
+    revision: str | None = Field(None, description="commit of the hub's repository; required for a hub id")
+    trust_remote_code: bool = False
+    licence: str | None = Field(None, description="passed on to all that is made of the model")
+    architecture: dict[str, Any] | None = Field(
+        None,
+        description="what its config.json says, for sizes before it is at hand: hidden_size, ... vocab_size",
+    )
+    evaluate: bool = True
+
+
+class Init(Section):
+    """A model with random weights, and a tokenizer made from the words of a mixture."""
+
+    init: Name = Field(description="key of `architectures`")
+    tokenizer: Name = Field(description="key of `mixtures`: its words are the vocabulary")
+    seed: int = Field(0, ge=0, lt=1000)
+    evaluate: bool = False
+
+
+class Train(Section):
+    """A training of a parent on a mixture, or on some of its languages, parts or rows."""
+
+    train: Name = Field(description="key of `training`")
+    parent: Name
+    mixture: Name
+    languages: Names | None = Field(None, description="only the mixture's rows in these languages")
+    parts: Names | None = Field(None, description="only these parts of the mixture")
+    per_language: int | None = Field(None, ge=1, description="only so many rows per language, the fractions kept")
+    reseed: int = Field(0, ge=0, lt=1000, description="another draw of all the training's random numbers")
+    evaluate: bool = True
+
+
+class Merge(Section):
+    """A merge of parents."""
+
+    merge: Name = Field(description="key of `merging`")
+    parents: list[str] = Field(min_length=1, description="names, or patterns such as sft-mono-*")
+    evaluate: bool = True
+
+
+KINDS: dict[str, type[Section]] = {"load": Load, "init": Init, "train": Train, "merge": Merge}
+Values = Annotated[list[Any], Field(min_length=1)]
+Grid = Annotated[dict[str, Values] | list[dict[str, Any]], Field(min_length=1)]
+
+
+class ModelRow(Section):
+    """A row of the table as written: one of load, init, train, merge, with its keys; `experiment` expands it."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    for_: Grid | None = Field(
+        None, alias="for", description="grid: {key: [values]} for all combinations, or a list of rows"
+    )
+    with_: dict[str, Any] = Field(
+        {}, alias="with", description="overrides of the named settings of training or merging"
+    )
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> "ModelRow":
+        kinds = [kind for kind in KINDS if kind in (self.model_extra or {})]
+        if len(kinds) != 1:
+            raise ValueError(f"needs exactly one of {', '.join(KINDS)}; has {', '.join(kinds) or 'none'}")
+        return self
+
+
+class Contrast(Section):
+    """A mix against a merge: the question, with what both sides had the same of."""
+
+    mix: Name
+    merge: Name
+    matched: Literal["rows", "examples", "none"] = Field(
+        description="rows: the parents' sets together are the mix; examples: as many seen; none: every table says so"
+    )
