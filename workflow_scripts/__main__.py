@@ -1,6 +1,6 @@
 """`python -m workflow_scripts <stage> ...` runs a stage as `python -m workflow_scripts.<stage> ...` does, sooner.
 
-Where a warm process is allowed (see `warm`) and runs already, it is asked before anything is imported here.
+Where a fork server is allowed (see `process.fork_server`) and runs already, it is asked before anything is imported.
 """
 
 import sys

@@ -17,7 +17,7 @@ from tests.unit.generate.test_engines import PROMPTS, RECIPE, make
 from workflow_scripts.base import hashing
 from workflow_scripts.base.errors import UserError
 from workflow_scripts.generate import engine_server, engines
-from workflow_scripts.process import fork_server
+from workflow_scripts.process import sockets
 
 VLLM = {**RECIPE, "engine": "vllm"}
 HIDDEN = 128  # heads of 32, the least that vLLM's attention on CPU knows
@@ -28,7 +28,7 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """A server of these tests alone, and a small cache."""
     patch = pytest.MonkeyPatch()
     folder = tmp_path_factory.mktemp("s")
-    patch.setattr(fork_server.tempfile, "tempdir", str(folder))
+    patch.setattr(sockets.tempfile, "tempdir", str(folder))
     for name, value in {"TMPDIR": folder, "VLLM_CPU_KVCACHE_SPACE": 1, "MIXMERGE_WARM": 1}.items():
         patch.setenv(name, str(value))
     yield

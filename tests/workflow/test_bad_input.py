@@ -10,7 +10,7 @@ import pytest
 from bench.stale import Run
 from workflow_scripts.experiment.read import load
 from workflow_scripts.experiment.recipes import Recipes
-from workflow_scripts.process import command
+from workflow_scripts.process import job
 
 MODEL = Path("results/nano/seed0/models/mix")
 
@@ -21,7 +21,7 @@ def recipes(run: Run) -> Recipes:
 
 def refuses(stage: str, arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
     """The one line with which a stage refuses."""
-    assert command.execute(stage, arguments) == 1
+    assert job.execute(stage, arguments) == 1
     said = capsys.readouterr().err.strip()
     assert len(said.splitlines()) == 1 and "Traceback" not in said, said
     return said

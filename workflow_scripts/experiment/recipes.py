@@ -23,7 +23,7 @@ from workflow_scripts.experiment import fingerprint, training_data
 from workflow_scripts.experiment.read import LEXICON, PUBLISHED, Experiment, Model
 from workflow_scripts.judge import judging
 from workflow_scripts.paper import published
-from workflow_scripts.process import command
+from workflow_scripts.process import job
 
 # stage -> the function whose result is the work, and the packages whose versions that result depends on
 WORK: dict[str, tuple[str, str, tuple[str, ...]]] = {
@@ -397,7 +397,7 @@ def _items(config: Config, section: str) -> dict[str, Any]:
 
 def module_of(stage: str) -> str:
     """The module of a stage's command: the file of its name in its room."""
-    return command.module_of(stage).partition(".")[2]
+    return job.module_of(stage).partition(".")[2]
 
 
 def _recipe(stage: str, work: dict[str, Any], names: dict[str, Any]) -> str:

@@ -29,11 +29,11 @@ from typing import Any
 from workflow_scripts.base import hashing, work_counter
 from workflow_scripts.base.errors import UserError
 from workflow_scripts.generate.engines import ENGINES, Completion, shared, versions
-from workflow_scripts.process import fork_server
+from workflow_scripts.process import sockets
 
 IDLE_SECONDS = 300.0
 START_SECONDS = 1800.0  # an 8B model is read, compiled and captured
-PREFIX = "engine-"  # of sockets, beside those of `warm`
+PREFIX = "engine-"  # of sockets, beside those of fork servers
 ALL = "all"  # devices
 READ_ON_START = ("VLLM_", "NCCL_")  # by engines, besides what libraries read on import
 
@@ -47,7 +47,7 @@ def allowed(engine: str) -> bool:
         ENGINES[engine].stays
         and os.environ.get("MIXMERGE_WARM", "1") != "0"
         and sys.platform == "linux"
-        and not fork_server.on_cluster()
+        and not sockets.on_cluster()
     )
 
 
@@ -105,19 +105,19 @@ def start(recipe: dict[str, Any], model: Path, weights: Files) -> Remote | None:
         model: a model directory.
         weights: sha256 of its safetensors, by the manifest.
     """
-    folder = fork_server.private_folder()
+    folder = sockets.private_folder()
     if folder is None:
         return None
     environment = [f"{k}={v}" for k, v in sorted(os.environ.items()) if k.startswith(READ_ON_START)]
-    parts = [*fork_server.state(), *environment, hashing.canonical(recipe), hashing.canonical(shared(model))]
-    address = folder / f"{PREFIX}{'.'.join(_devices())}-{fork_server.named_after(parts)}"
+    parts = [*sockets.read_on_start(), *environment, hashing.canonical(recipe), hashing.canonical(shared(model))]
+    address = folder / f"{PREFIX}{'.'.join(_devices())}-{sockets.short_name(parts)}"
 
     def connect() -> socket.socket | None:
-        if connection := fork_server.connect(address):
+        if connection := sockets.connect(address):
             return connection
         dismiss()
         settings = json.dumps({"recipe": recipe, "model": str(model.resolve())})
-        return fork_server.start(address, "generate.engine_server", settings, seconds=START_SECONDS)
+        return sockets.start(address, "generate.engine_server", settings, seconds=START_SECONDS)
 
     connection = connect()
     return Remote(recipe, model, weights, connection, connect) if connection else None
@@ -125,11 +125,11 @@ def start(recipe: dict[str, Any], model: Path, weights: Files) -> Remote | None:
 
 def dismiss() -> None:
     """Have the servers on the devices that this process sees leave, and wait until their memory is free."""
-    folder, ours = fork_server.private_folder(), set(_devices())
+    folder, ours = sockets.private_folder(), set(_devices())
     for address in sorted(folder.glob(f"{PREFIX}*")) if folder else []:
         theirs = set(address.name.removeprefix(PREFIX).split("-")[0].split("."))
         is_near = bool(ours & theirs or ALL in ours | theirs)
-        if not is_near or address.suffix in (".lock", ".log") or not (connection := fork_server.connect(address)):
+        if not is_near or address.suffix in (".lock", ".log") or not (connection := sockets.connect(address)):
             continue
         with connection:
             with contextlib.suppress(ConnectionError):
@@ -149,7 +149,7 @@ def _wait_for_end(connection: socket.socket) -> None:
 def _devices() -> list[str]:
     """The devices that are visible, as parts of a name."""
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    return [fork_server.named_after([device.strip()])[:4] for device in visible.split(",")] if visible else [ALL]
+    return [sockets.short_name([device.strip()])[:4] for device in visible.split(",")] if visible else [ALL]
 
 
 # The server
@@ -159,7 +159,7 @@ def serve(address: Path, recipe: dict[str, Any], model: Path) -> None:
     """Start an engine on a model, then answer jobs, one at a time, until idle or told to leave."""
     os.environ.pop("MIXMERGE_METER", None)  # it is the jobs that count
     server = _Server(recipe, model)
-    listener, selector = fork_server.listen(address)
+    listener, selector = sockets.listen(address)
     try:
         last_busy = time.monotonic()
         while time.monotonic() - last_busy < IDLE_SECONDS:
@@ -167,7 +167,7 @@ def serve(address: Path, recipe: dict[str, Any], model: Path) -> None:
                 continue
             connection, _ = listener.accept()
             with contextlib.suppress(OSError, ValueError), connection.makefile("rb") as wire:
-                connection.settimeout(fork_server.ORDER_SECONDS)  # a job that does not say what it wants is left
+                connection.settimeout(sockets.ORDER_SECONDS)  # a job that does not say what it wants is left
                 order = _receive(wire)
                 connection.settimeout(None)
                 if "leave" in order:

@@ -2,50 +2,43 @@
 
 Importing them takes 7 to 11 s, longer than a job of the miniature.  The first job that needs them starts the server;
 later ones hand over their arguments, folder, environment and standard streams, and get the exit status back.  A job
-dies with the command that asked for it, and with the server.  The server goes when it has been idle, and never sees an
-edit: its address carries the state of the sources and of the environment that libraries read on import.
+dies with the command that asked for it, and with the server.  The server goes when it has been idle, and never runs
+code that was edited since, since its address follows from the sources and from what libraries read on import.
 
-It is an accelerator outside the workflow: with MIXMERGE_WARM=0 everything works and gives the same bits.  It is never
+It saves time and decides nothing: with MIXMERGE_WARM=0 everything works and gives the same bits.  It is never
 used with CUDA (which does not survive a fork), on a cluster's node, or off Linux.
 """
 
 import array
 import contextlib
 import ctypes
-import fcntl
-import hashlib
 import importlib
 import json
 import os
 import selectors
 import signal
 import socket
-import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
+from workflow_scripts.process import job, sockets
+
 IDLE_SECONDS = 45.0
-START_SECONDS = 300.0
-ORDER_SECONDS = 10.0  # a command that does not say what it wants is left
 PRELOADED = (
-    *(
-        f"workflow_scripts.{module}"
-        for module in ("train.trainer", "generate.engines", "merge.with_mergekit", "paper.drawing")
-    ),
+    "workflow_scripts.train.trainer",
+    "workflow_scripts.generate.engines",
+    "workflow_scripts.merge.with_mergekit",
+    "workflow_scripts.paper.drawing",
     "litellm",
     "litellm.litellm_core_utils.default_encoding",  # else each job reads it again, at its first request
 )
-READ_ON_IMPORT = ("HF_", "TRANSFORMERS_", "TORCH", "LITELLM_", "OMP_", "MKL_", "OPENBLAS_", "MPL", "PYTHON", "CUDA_")
-SHARED = ("SLURM_JOB_ID", "KUBERNETES_SERVICE_HOST", "PBS_JOBID", "LSB_JOBID")
-
 _is_server = False
 
 
 class Wanted(Exception):
-    """Raised where work begins that a warm process should do."""
+    """Raised where work begins that the fork server should do."""
 
 
 def allowed() -> bool:
@@ -54,13 +47,8 @@ def allowed() -> bool:
         os.environ.get("MIXMERGE_WARM", "1") != "0"
         and sys.platform == "linux"
         and not os.path.exists("/dev/nvidiactl")
-        and not on_cluster()
+        and not sockets.on_cluster()
     )
-
-
-def on_cluster() -> bool:
-    """Whether this is a job of a cluster, whose processes must not outlive it."""
-    return any(name in os.environ for name in SHARED)
 
 
 def inside() -> bool:
@@ -71,9 +59,9 @@ def inside() -> bool:
 def ask(stage: str, arguments: list[str], may_start: bool = False) -> int | None:
     """Have the server run a stage; its exit status, or None where there is no server and none is to be started."""
     address = _address()
-    connection = connect(address) if address else None
+    connection = sockets.connect(address) if address else None
     if address and connection is None and may_start:
-        connection = start(address, "process.fork_server")
+        connection = sockets.start(address, "process.fork_server")
     if connection is None:
         return None
     with connection:
@@ -88,82 +76,11 @@ def ask(stage: str, arguments: list[str], may_start: bool = False) -> int | None
 
 def _address() -> Path | None:
     """A socket named after all that the server took in; None without a folder for it."""
-    folder = private_folder()
-    return folder / named_after(state()) if folder else None
-
-
-def state() -> list[str]:
-    """What a process takes in when it starts: Python, the sources, and what libraries read on import."""
-    package = Path(__file__).parent.parent
-    sources = [f"{f.name} {(s := f.stat()).st_mtime_ns} {s.st_size}" for f in sorted(package.rglob("*.py"))]
-    read = [f"{k}={v}" for k, v in sorted(os.environ.items()) if k.startswith(READ_ON_IMPORT)]
-    return [sys.executable, str(package), *sources, *read]
-
-
-def named_after(parts: list[str]) -> str:
-    """A name for a socket, short enough for one."""
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
-
-
-def private_folder() -> Path | None:
-    """A folder on this machine that only this user can enter; None where there is none."""
-    folder = Path(tempfile.gettempdir()) / f"mixmerge-{os.getuid()}"
-    try:
-        folder.mkdir(mode=0o700, exist_ok=True)
-        status = folder.stat()
-    except OSError:
-        return None
-    if status.st_uid != os.getuid() or status.st_mode & 0o077:
-        return None  # somebody else's, or open to them
-    return folder
-
-
-def connect(address: Path) -> socket.socket | None:
-    """A connection to the server at an address; None where there is none."""
-    connection = socket.socket(socket.AF_UNIX)
-    try:
-        connection.connect(str(address))
-    except OSError:
-        connection.close()
-        return None
-    return connection
-
-
-def start(address: Path, module: str, *arguments: str, seconds: float = START_SECONDS) -> socket.socket | None:
-    """Start a server, unless another job just did, and wait until it listens; None where it ends or takes too long."""
-    with open(f"{address}.lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if connection := connect(address):
-            return connection
-        with open(f"{address}.log", "w") as log:
-            server = subprocess.Popen(
-                [sys.executable, "-m", f"workflow_scripts.{module}", str(address), *arguments],
-                cwd=Path(__file__).parent.parent.parent,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
-        deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline and server.poll() is None:
-            if connection := connect(address):
-                return connection
-            time.sleep(0.05)
-    return None
+    folder = sockets.private_folder()
+    return folder / sockets.short_name(sockets.read_on_start()) if folder else None
 
 
 # The server
-
-
-def listen(address: Path) -> tuple[socket.socket, selectors.BaseSelector]:
-    """A socket that listens at an address, in place of one that a dead server left, and a selector that watches it."""
-    address.unlink(missing_ok=True)
-    listener = socket.socket(socket.AF_UNIX)
-    listener.bind(str(address))
-    listener.listen(64)
-    selector = selectors.DefaultSelector()
-    selector.register(listener, selectors.EVENT_READ)
-    return listener, selector
 
 
 def serve(address: Path) -> None:
@@ -171,7 +88,7 @@ def serve(address: Path) -> None:
     os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"  # read on import; see `llm`
     for module in PRELOADED:
         importlib.import_module(module)
-    listener, selector = listen(address)
+    listener, selector = sockets.listen(address)
     jobs: dict[int, socket.socket] = {}
     last_busy, is_leaving = time.monotonic(), False
     while jobs or not is_leaving:
@@ -230,9 +147,8 @@ def _fork(order: dict[str, Any], streams: list[int], connections: list[socket.so
         os.environ.update(order["environment"])
         global _is_server
         _is_server = True
-        cli = importlib.import_module("workflow_scripts.process.command")
-        with cli.running():
-            status = cli.execute(order["stage"], order["arguments"])
+        with job.running():
+            status = job.execute(order["stage"], order["arguments"])
     except SystemExit as left:
         status = left.code if isinstance(left.code, int) else 1
     except BaseException:
@@ -249,7 +165,7 @@ def _receive(connection: socket.socket) -> tuple[dict[str, Any], list[int]]:
     Raises:
         OSError, ValueError: the command is gone, or says nothing.
     """
-    connection.settimeout(ORDER_SECONDS)
+    connection.settimeout(sockets.ORDER_SECONDS)
     size, control, _, _ = connection.recvmsg(8, socket.CMSG_LEN(12))
     streams = array.array("i")
     for _, _, numbers in control:
@@ -267,6 +183,5 @@ def _receive(connection: socket.socket) -> tuple[dict[str, Any], list[int]]:
 
 
 if __name__ == "__main__":
-    importlib.import_module("workflow_scripts.process.fork_server").serve(
-        Path(sys.argv[1])
-    )  # what jobs import, not __main__
+    this = importlib.import_module("workflow_scripts.process.fork_server")  # as jobs import it, not as __main__
+    this.serve(Path(sys.argv[1]))

@@ -13,7 +13,7 @@ from workflow_scripts.base.errors import UserError
 from workflow_scripts.experiment import provenance
 from workflow_scripts.experiment.recipes import Recipes
 from workflow_scripts.forecast import resources
-from workflow_scripts.process import command
+from workflow_scripts.process import job
 from workflow_scripts.store import checksums, finished_work
 
 RESULTS = Path("results")
@@ -103,7 +103,7 @@ def start(recipes: Recipes, submits: bool) -> None:
 
 
 def _wait_for_orphans() -> None:
-    with command.RUNNING.open("a") as sign:
+    with job.RUNNING.open("a") as sign:
         try:
             fcntl.flock(sign, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -18,7 +18,7 @@ from tests.unit.generate.test_engines import PROMPTS, RECIPE, make
 from workflow_scripts.base import hashing, work_counter
 from workflow_scripts.base.errors import UserError
 from workflow_scripts.generate import engine_server, engines
-from workflow_scripts.process import fork_server
+from workflow_scripts.process import sockets
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +32,7 @@ def own_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Servers of these tests are found by these tests alone, and leave with them."""
     patch = pytest.MonkeyPatch()
     folder = tmp_path_factory.mktemp("s")
-    patch.setattr(fork_server.tempfile, "tempdir", str(folder))
+    patch.setattr(sockets.tempfile, "tempdir", str(folder))
     patch.setenv("TMPDIR", str(folder))
     patch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     yield
@@ -56,7 +56,7 @@ def fresh(model: Path) -> list[engines.Completion]:
 
 def servers() -> list[int]:
     """Process ids of the servers that these tests started and that live."""
-    folder = fork_server.private_folder()
+    folder = sockets.private_folder()
     found = []
     for process in Path("/proc").iterdir():
         if process.name.isdigit():
@@ -175,10 +175,10 @@ def test_other_settings_or_a_training_have_the_server_leave_first(models: dict[s
 
 
 def test_a_server_on_other_devices_stays(models: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = fork_server.private_folder()
+    folder = sockets.private_folder()
     assert folder
     asked = []
-    monkeypatch.setattr(fork_server, "connect", lambda address: asked.append(address.name))
+    monkeypatch.setattr(sockets, "connect", lambda address: asked.append(address.name))
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,3")
     names = [f"{engine_server.PREFIX}{'.'.join(engine_server._devices())}-abc"]
     for devices in ("1", "3", "0,1,2"):
@@ -238,7 +238,7 @@ def test_an_idle_server_goes_and_takes_its_address_along(
 
 @pytest.mark.parametrize("name", ["MIXMERGE_WARM", "SLURM_JOB_ID"])
 def test_it_can_be_turned_off_and_is_off_on_clusters(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    for shared in ("MIXMERGE_WARM", *fork_server.SHARED):
+    for shared in ("MIXMERGE_WARM", *sockets.CLUSTER_VARIABLES):
         monkeypatch.delenv(shared, raising=False)
     assert engine_server.allowed("vllm") and not engine_server.allowed("transformers")
     monkeypatch.setenv(name, "0")

@@ -1,4 +1,4 @@
-"""A job in the warm process is as one in a process of its own: what it is given, what it gives, and when it dies."""
+"""A job of the fork server is as one in a process of its own: what it is given, what it gives, and when it dies."""
 
 import os
 import shutil
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from workflow_scripts.process import fork_server
+from workflow_scripts.process import fork_server, sockets
 
 ROOT = Path(__file__).parents[3]
 
@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[3]
 SERVER = """
 import sys, types, os, time
 from pathlib import Path
-from workflow_scripts.process import fork_server
+from workflow_scripts.process import fork_server, sockets
 
 def main(arguments):
     match arguments:
@@ -33,7 +33,7 @@ def main(arguments):
             raise RuntimeError("broken")
         case ["user"]:
             from workflow_scripts.base.errors import UserError
-            raise UserError("models.x: is wrong; mend it")
+            raise UserError("models.x: is wrong; fix it")
         case ["sleep", place]:
             Path(place).write_text(str(os.getpid()))
             time.sleep(60)
@@ -41,7 +41,7 @@ def main(arguments):
 probe = types.ModuleType("workflow_scripts.probe")
 probe.main = main
 sys.modules["workflow_scripts.probe"] = probe
-fork_server.PRELOADED, fork_server.IDLE_SECONDS, fork_server.ORDER_SECONDS = (), float(sys.argv[1]), 0.5
+fork_server.PRELOADED, fork_server.IDLE_SECONDS, sockets.ORDER_SECONDS = (), float(sys.argv[1]), 0.5
 os.environ["ONLY_SERVER"] = "1"
 fork_server.serve(fork_server._address())
 """
@@ -66,11 +66,11 @@ def is_gone(pid):
 
 @pytest.fixture
 def environment(tmp_path, monkeypatch):
-    """An environment in which a warm process may be used, and which has its own place for the address."""
+    """An environment in which a fork server may be used, and which has its own place for the address."""
     if not sys.platform.startswith("linux") or os.path.exists("/dev/nvidiactl"):
-        pytest.skip("no warm process on this machine")
+        pytest.skip("no fork server on this machine")
     place = tempfile.mkdtemp(prefix="mm", dir="/tmp")  # short: a socket's path has at most 107 bytes
-    for name in (*fork_server.SHARED, "MIXMERGE_WARM"):
+    for name in (*sockets.CLUSTER_VARIABLES, "MIXMERGE_WARM"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("TMPDIR", place)
     monkeypatch.setattr(tempfile, "tempdir", None)
@@ -88,7 +88,7 @@ def serve(environment):
 
     def start(idle=30.0):
         servers.append(subprocess.Popen([sys.executable, "-c", SERVER, str(idle)]))
-        wait_for(lambda: fork_server.connect(fork_server._address())).close()
+        wait_for(lambda: sockets.connect(fork_server._address())).close()
         return servers[-1]
 
     yield start
@@ -117,7 +117,7 @@ def test_a_job_has_its_commands_folder_environment_and_streams(serve, tmp_path):
 
 @pytest.mark.parametrize(
     ("arguments", "status", "told"),
-    [(["leave", "0"], 0, ""), (["leave", "3"], 3, ""), (["user"], 1, "mixmerge probe: models.x: is wrong; mend it\n")],
+    [(["leave", "0"], 0, ""), (["leave", "3"], 3, ""), (["user"], 1, "mixmerge probe: models.x: is wrong; fix it\n")],
 )
 def test_a_job_gives_its_commands_exit_status_and_error(serve, arguments, status, told):
     serve()
@@ -206,7 +206,7 @@ def test_the_address_follows_sources_and_what_libraries_read_on_import(environme
     assert fork_server._address() != before
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     shutil.copytree(ROOT / "workflow_scripts", tmp_path / "copy", ignore=shutil.ignore_patterns("__pycache__"))
-    monkeypatch.setattr(fork_server, "__file__", str(tmp_path / "copy" / "warm.py"))
+    monkeypatch.setattr(sockets, "PACKAGE", tmp_path / "copy")
     copied = fork_server._address()
     (tmp_path / "copy" / "training.py").touch()
     assert len({before, copied, fork_server._address()}) == 3
@@ -220,7 +220,9 @@ def test_a_folder_that_others_may_enter_is_not_used(environment):
     assert fork_server.ask("probe", [], may_start=True) is None
 
 
-@pytest.mark.parametrize(("name", "value"), [("MIXMERGE_WARM", "0"), *((name, "1") for name in fork_server.SHARED)])
+@pytest.mark.parametrize(
+    ("name", "value"), [("MIXMERGE_WARM", "0"), *((name, "1") for name in sockets.CLUSTER_VARIABLES)]
+)
 def test_it_is_off_where_it_is_switched_off_and_on_clusters(environment, monkeypatch, name, value):
     assert fork_server.allowed()
     monkeypatch.setenv(name, value)
