@@ -61,7 +61,7 @@ class DatasetSource(Section):
 
     dataset: str = Field(description="path of a folder, or a hub id")
     revision: str | None = Field(None, description="commit of the hub's repository; required for a hub id")
-    format: Name = Field(description="key of formats.FORMATS: which dataset it is")
+    format: Name = Field(description="a file of data/formats: which dataset it is")
     languages: Names | None = Field(None, description="default: the experiment's that the dataset has")
     splits: dict[Split, Fraction] = Field(
         {},

@@ -1,12 +1,158 @@
-"""Stage: the rows of a published dataset."""
+"""Stage: the rows of a published dataset in one schema, as its format says; see `formats`.
+
+Every source prompt gets its split here, by a hash of its id, before anything is derived from it: translations and
+syntheses inherit both, so what is held out in one language is held out in all.
+"""
 
 import argparse
+import hashlib
 import json
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-from workflow_scripts.base import hashing, records
-from workflow_scripts.data import formats
+import pyarrow as pa
+
+from workflow_scripts.base import hashing, hub, records
+from workflow_scripts.base.errors import UserError
+from workflow_scripts.data.formats import FORMATS
+from workflow_scripts.data.formats._base import HOLDS, Format, Part, Problem, Raw
 from workflow_scripts.store import checksums
+
+SHOWN = 3  # ids in an error
+BATCH = 2000  # rows that are Python objects at a time
+
+
+def rows(work: dict[str, Any]) -> tuple[pa.Table, dict[str, Any]]:
+    """The rows of a dataset.
+
+    Args:
+        work: dataset, revision, format, languages, splits, split_seed, limit, seed, without, name; see
+            config.DatasetSource.
+
+    Returns:
+        Rows of schema records.ROWS, source prompts in the order of the seed, and counts: rows read by language, rows
+        left out by reason.
+
+    Raises:
+        UserError: the dataset is not to be had, or is not what its format says; names the dataset, column and row.
+    """
+    form, name = FORMATS[work["format"]], work["dataset"]
+    found: list[Raw] = []
+    left_out: Counter[str] = Counter()
+    read = dict.fromkeys(work["languages"], 0)
+    tables: dict[tuple[str | None, str], pa.Table] = {}
+    keys: dict[str, set[str]] = {language: set() for language in work["languages"]}
+    seen: set[str] = set()
+    for language in work["languages"]:
+        for part in form.languages[language]:
+            at = (part.config, part.split)
+            if at not in tables:
+                tables[at] = hub.rows(name, work["revision"], *at)
+            for number, raw in _records(name, tables[at], form, part):
+                read[language] += 1
+                try:
+                    row = form.row(raw, language)
+                except Problem as problem:
+                    raise _wrong(name, part, number, problem) from None
+                if isinstance(row, str):
+                    left_out[row] += 1
+                    continue
+                key = str(row.pop("key"))
+                keys[language].add(key)
+                row = {"id": f"{key}-{language}", **row, "source_prompt_id": key, "language": language}
+                if row["id"] in seen:
+                    left_out["duplicate"] += 1
+                    continue
+                seen.add(row["id"])
+                found.append({**row, "source": work["name"], "split": _split(work, key) or part.place})
+        if not keys[language]:
+            raise UserError(f"{name}: has no rows in '{language}'; take it out of the source's `languages`")
+    if form.is_joined:
+        _check_joined(name, keys)
+    if unknown := set(work["without"]) - {key for known in keys.values() for key in known}:
+        raise UserError(f"sources.{work['name']}.without: '{min(unknown)}' is no source prompt; take it out")
+    chosen = [row for row in found if row["split"] != LEFT_OUT and row["source_prompt_id"] not in work["without"]]
+    left_out["chosen by config"] = len(found) - len(chosen)
+    kept = _draw(work, chosen)
+    left_out["over the limit"] = len(chosen) - len(kept)
+    table = pa.Table.from_pylist(kept, schema=records.ROWS)
+    return table, {"read": read, "left_out": {reason: count for reason, count in left_out.items() if count}}
+
+
+LEFT_OUT = "left out"
+
+
+def _split(work: dict[str, Any], key: str) -> str | None:
+    """The split of a source prompt, where the config gives shares; it moves as little as can be when they change."""
+    if not work["splits"]:
+        return None
+    at, reached = int(_rank(work["split_seed"], key), 16) / 16**64, 0.0
+    for split in ("train", "validation", "test"):
+        reached += work["splits"].get(split, 0)
+        if at < reached:
+            return split
+    return LEFT_OUT
+
+
+def _draw(work: dict[str, Any], found: list[Raw]) -> list[Raw]:
+    """Rows in the order of the seed, the same for all languages; of each split and language the first source prompts.
+
+    So a smaller draw is part of a larger one, and draws of languages that share prompts are of the same prompts.
+    """
+    order = {language: place for place, language in enumerate(work["languages"])}
+    rank = {key: _rank(work["seed"], key) for key in {row["source_prompt_id"] for row in found}}
+    found = sorted(found, key=lambda row: (rank[row["source_prompt_id"]], order[row["language"]], row["id"]))
+    if work["limit"] is None:
+        return found
+    taken: dict[tuple[str, str], dict[str, None]] = {}
+    kept = []
+    for row in found:
+        keys = taken.setdefault((row["split"], row["language"]), {})
+        if row["source_prompt_id"] in keys or len(keys) < work["limit"]:
+            keys[row["source_prompt_id"]] = None
+            kept.append(row)
+    return kept
+
+
+def _rank(seed: int, key: str) -> str:
+    return hashlib.sha256(f"{seed}\n{key}".encode()).hexdigest()
+
+
+def _records(name: str, table: pa.Table, form: Format, part: Part) -> Iterator[tuple[int, Raw]]:
+    """The rows of a part with their numbers in the split, from 1; every column that is read is checked."""
+    needed = [*form.columns, *part.where]
+    if missing := [column for column in needed if column not in table.column_names]:
+        where = f"{part.config}, {part.split}" if part.config else part.split
+        has = ", ".join(table.column_names)
+        raise UserError(f"{name} ({where}): has no column '{missing[0]}' (it has {has}); mend `revision` or `format`")
+    number = 0
+    for batch in table.select(list(dict.fromkeys(needed))).to_batches(max_chunksize=BATCH):
+        for raw in batch.to_pylist():
+            number += 1
+            if all(raw[column] == value for column, value in part.where.items()):
+                for column, holds in form.columns.items():
+                    if not HOLDS[holds](raw[column]):
+                        shown = repr(raw[column])
+                        what = f"is not {holds}, but {shown if len(shown) <= 40 else f'{shown[:37]}...'}"
+                        raise _wrong(name, part, number, Problem(column, what))
+                yield number, raw
+
+
+def _wrong(name: str, part: Part, number: int, problem: Problem) -> UserError:
+    where = f"{part.config}, {part.split}" if part.config else part.split
+    return UserError(f"{name} ({where}): row {number}: {problem}; mend `revision` or `format`, or the files")
+
+
+def _check_joined(name: str, keys: dict[str, set[str]]) -> None:
+    first, *others = keys
+    for language in others:
+        if lone := sorted(keys[first] ^ keys[language]):
+            raise UserError(
+                f"{name}: prompts in '{first}' and '{language}' do not match by id "
+                f"({len(lone)} stand alone, such as {', '.join(lone[:SHOWN])}); pin a revision where they do"
+            )
 
 
 def main(arguments: list[str]) -> None:
@@ -16,7 +162,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--output", type=Path, required=True)
     given = parser.parse_args(arguments)
     work, names = given.recipe["work"], given.recipe["names"]
-    table, counts = formats.rows(work)
+    table, counts = rows(work)
     kept = records.counts(table)
     lineage = {
         "recipe": given.recipe,

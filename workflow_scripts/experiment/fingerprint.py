@@ -7,6 +7,7 @@ does another stage's code in a shared module; a shared helper that is really use
 
 Where a name cannot be followed exactly (a module handed on as a value, a definition that a decorator of ours may have
 registered somewhere), more is taken rather than less: too much costs a look into the store, too little goes unseen.
+A `Registry` is followed to none of its rows: who chooses one adds its fingerprint, so other rows do not count.
 """
 
 import ast
@@ -114,10 +115,14 @@ def _module(node: ast.AST, imported: dict[str, Symbol]) -> str | None:
     return None
 
 
+def _file(root: Path, module: str) -> Path:
+    place = root.joinpath(*module.split("."))
+    return place / "__init__.py" if place.is_dir() else place.with_suffix(".py")
+
+
 @cache
 def _source(root: Path, module: str) -> Source:
-    file = root.joinpath(*module.split(".")).with_suffix(".py")
-    tree = ast.parse(file.read_text(encoding="utf-8"))
+    tree = ast.parse(_file(root, module).read_text(encoding="utf-8"))
     statements = [s for s in tree.body if not _is_skipped(s)]
     imported = _imports(root, (s for s in statements if not isinstance(s, ast.FunctionDef | ast.AsyncFunctionDef)))
     plain = {name for statement in statements for name in _assigned(statement, ast.Store)}
@@ -167,7 +172,7 @@ def _imports(root: Path, statements: Iterable[ast.stmt]) -> dict[str, Symbol]:
         package, _, place = (node.module or "").partition(".")
         for alias in node.names if package == PACKAGE else []:
             module = ".".join(filter(None, [place, alias.name]))
-            is_module = root.joinpath(*module.split(".")).with_suffix(".py").is_file()
+            is_module = _file(root, module).is_file()
             bound[alias.asname or alias.name] = Symbol(module, "*") if is_module else Symbol(place, alias.name)
     return bound
 

@@ -28,7 +28,8 @@ from workflow_scripts.config.merging import MergeMethod, Merging
 from workflow_scripts.config.models import KINDS, Init, Load, Merge, Train
 from workflow_scripts.config.paper import METRICS, FigureItem, TableItem
 from workflow_scripts.config.training import Training
-from workflow_scripts.data import allocation, formats, translating
+from workflow_scripts.data import allocation, translating
+from workflow_scripts.data.formats import FORMATS
 from workflow_scripts.experiment import training_data
 from workflow_scripts.experiment.config_errors import PLACEHOLDER, Mistakes, parse, typed
 from workflow_scripts.merge import merge_methods
@@ -324,10 +325,10 @@ def _check_data(config: Config, mistakes: Mistakes) -> None:
 
 
 def _check_dataset(at: str, source: DatasetSource, config: Config, mistakes: Mistakes) -> None:
-    if not mistakes.known(f"{at}.format", source.format, "", formats.FORMATS, "format"):
+    if not mistakes.known(f"{at}.format", source.format, "", FORMATS, "format"):
         return
     _check_languages(at, source.languages, config.languages, mistakes)
-    has = formats.FORMATS[source.format].languages
+    has = FORMATS[source.format].languages
     for language in source.languages or []:
         if language not in has:
             mistakes.add(f"{at}.languages", f"{source.format} has no '{language}', only {', '.join(sorted(has))}")
@@ -383,7 +384,7 @@ def _spoken(source: str, config: Config) -> list[str] | None:
         case WorldSource(languages=languages):
             return list(languages or config.languages)
         case DatasetSource(languages=languages, format=name):
-            has = formats.FORMATS[name].languages if name in formats.FORMATS else {}
+            has = FORMATS[name].languages if name in FORMATS else {}
             return [language for language in languages or config.languages if language in has]
         case TranslateSource(translate=original, languages=languages):
             spoken = _spoken(original, config)

@@ -9,6 +9,7 @@ A recipe is the canonical JSON of
 
 import importlib.metadata
 import json
+from collections.abc import Mapping
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -18,7 +19,8 @@ from workflow_scripts.config.experiment import Config
 from workflow_scripts.config.judging import LLM
 from workflow_scripts.config.models import Init, Load, Merge, Train
 from workflow_scripts.config.training import Training
-from workflow_scripts.data import allocation, formats
+from workflow_scripts.data import allocation
+from workflow_scripts.data.formats import FORMATS
 from workflow_scripts.experiment import fingerprint, training_data
 from workflow_scripts.experiment.read import LEXICON, PUBLISHED, Experiment, Model
 from workflow_scripts.judge import judging
@@ -28,7 +30,7 @@ from workflow_scripts.process import job
 # stage -> the function whose result is the work, and the packages whose versions that result depends on
 WORK: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "source": ("data.source", "rows", ()),
-    "dataset": ("data.formats", "rows", ()),
+    "dataset": ("data.dataset", "rows", ()),
     "translate": (
         "data.translating",
         "derive",
@@ -96,8 +98,9 @@ class Recipes:
         chosen = self.config.sources[name]
         if isinstance(chosen, DatasetSource):
             work = {**chosen.model_dump(exclude={"licence"}), "name": name, "languages": self.experiment.spoken(name)}
-            licence = chosen.licence or formats.FORMATS[chosen.format].licence
-            return _recipe("dataset", work, {"licence": licence})
+            licence = chosen.licence or FORMATS[chosen.format].licence
+            row = fingerprint.of(f"data.formats.{chosen.format}")
+            return _recipe("dataset", work, {"licence": licence}, row)
         if isinstance(chosen, TranslateSource):
             return self._translation(name, chosen)
         if isinstance(chosen, SynthesisSource):
@@ -400,9 +403,10 @@ def module_of(stage: str) -> str:
     return job.module_of(stage).partition(".")[2]
 
 
-def _recipe(stage: str, work: dict[str, Any], names: dict[str, Any]) -> str:
+def _recipe(stage: str, work: dict[str, Any], names: dict[str, Any], row: Mapping[str, str] = {}) -> str:
+    """A stage's recipe; `row` is the code of the row that it takes from a registry."""
     module, function, packages = WORK[stage]
-    done_by = fingerprint.of(module, function)
+    done_by = {**fingerprint.of(module, function), **row}
     around = {part: sha for part, sha in fingerprint.of(module_of(stage)).items() if part not in done_by}
     work = {**work, "code": done_by, "versions": {package: _version(package) for package in packages}}
     return hashing.canonical({"stage": stage, "work": work, "names": names, "code": around})

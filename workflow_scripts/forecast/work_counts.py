@@ -9,7 +9,7 @@ from workflow_scripts.config.data import DatasetSource, FileSource, Split, Synth
 from workflow_scripts.config.experiment import Config
 from workflow_scripts.config.models import Train
 from workflow_scripts.config.training import Training
-from workflow_scripts.data import formats
+from workflow_scripts.data.formats import FORMATS
 from workflow_scripts.experiment import training_data
 from workflow_scripts.experiment.read import Experiment
 from workflow_scripts.experiment.recipes import Judged
@@ -75,7 +75,7 @@ def expected(config: Config, source: str, languages: list[str], split: Split) ->
         return None if original is None or ours is None else ours + original * len(spoken)
     if not isinstance(chosen, DatasetSource) or Path(chosen.dataset).is_dir():
         return None
-    parts = [part for language in spoken for part in formats.FORMATS[chosen.format].languages.get(language, ())]
+    parts = [part for language in spoken for part in FORMATS[chosen.format].languages.get(language, ())]
     counts = [part.rows for part in parts if chosen.splits or part.place == split]
     if None in counts:
         return None

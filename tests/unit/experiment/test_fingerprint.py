@@ -204,6 +204,14 @@ def test_a_training_does_not_depend_on_how_models_are_initialised_nor_on_other_s
     assert not [part for part in parts if re.match(r"(merge|generate|judge|paper)\.", part)]
 
 
+def test_rows_of_a_dataset_depend_on_their_own_format_and_on_no_other():
+    rows = fingerprint.of("data.dataset", "rows")
+    assert "data.formats.FORMATS" in rows and not [part for part in rows if "polyguard" in part]
+    row = fingerprint.of("data.formats.polyguard")
+    assert {"data.formats.polyguard._row", "data.formats._polyguard.is_harmful"} <= set(row)
+    assert not [part for part in row if "benign" in part]
+
+
 def test_files_are_read_from_the_given_root(tmp_path):
     assert Path(fingerprint.__file__).parents[1] == fingerprint.ROOT
     with pytest.raises(FileNotFoundError):

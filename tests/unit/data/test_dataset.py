@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from workflow_scripts.base import records
 from workflow_scripts.base.errors import UserError
-from workflow_scripts.data import formats
-from workflow_scripts.data.formats import FORMATS
+from workflow_scripts.data import dataset
+from workflow_scripts.data.formats import FORMATS, aya_redteaming
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
 SIX = ["en", "hi", "fr", "es", "ar", "ru"]
@@ -40,7 +40,7 @@ def read(name, folder=None, **settings):
         "without": [],
         "name": "mine",
     }
-    return formats.rows({**work, **settings})
+    return dataset.rows({**work, **settings})
 
 
 def rewritten(tmp_path, name, file, change):
@@ -96,15 +96,15 @@ def test_pairs_lose_ties_conversations_and_what_is_empty_and_say_how_many():
 
 def test_categories_are_a_list_in_a_string_in_whatever_spelling():
     rows = read("aya_redteaming")[0].to_pylist()
-    assert {category for row in rows for category in row["categories"]} == set(formats.CATEGORIES)
+    assert {category for row in rows for category in row["categories"]} == set(aya_redteaming.CATEGORIES)
     assert any(len(row["categories"]) == 2 for row in rows) and {row["scope"] for row in rows} == {"global", "local"}
-    assert formats.categories('["Self Harm", "BULLYING and harassment", "Bullying & Harassment"]') == [
+    assert aya_redteaming.categories('["Self Harm", "BULLYING and harassment", "Bullying & Harassment"]') == [
         "Self-harm",
         "Bullying & Harassment",
     ]
-    assert formats.categories('["Something new "]') == ["Something new"]
-    assert formats.categories("['Hate speech']") == ["Hate Speech"]
-    assert formats.categories(None) == []
+    assert aya_redteaming.categories('["Something new "]') == ["Something new"]
+    assert aya_redteaming.categories("['Hate speech']") == ["Hate Speech"]
+    assert aya_redteaming.categories(None) == []
 
 
 def test_native_prompts_that_say_the_same_in_english_are_one_source_prompt(tmp_path):
@@ -229,8 +229,8 @@ def test_shares_split_source_prompts_and_no_prompt_is_in_two_splits():
 @given(st.dictionaries(st.sampled_from(["train", "validation", "test"]), st.floats(0, 1 / 3)), st.text())
 def test_a_split_depends_on_nothing_but_the_seed_the_shares_and_the_prompt(splits, key):
     work = {"splits": splits, "split_seed": 3}
-    assert formats._split(work, key) == formats._split(dict(work), key)
-    assert formats._split(work, key) in {*splits, formats.LEFT_OUT} or not splits
+    assert dataset._split(work, key) == dataset._split(dict(work), key)
+    assert dataset._split(work, key) in {*splits, dataset.LEFT_OUT} or not splits
 
 
 def test_a_limit_takes_the_same_prompts_in_every_language_and_a_larger_one_adds_to_it():
@@ -253,8 +253,8 @@ def test_the_fixtures_are_what_their_script_makes(tmp_path, monkeypatch):
     from tests.fixtures import make
 
     monkeypatch.setattr(make, "HERE", tmp_path)
-    for dataset in (make.ultrafeedback, make.redteam, make.dolly, make.polyguard):
-        dataset()
+    for published in (make.ultrafeedback, make.redteam, make.dolly, make.polyguard):
+        published()
     for path in (path for path in tmp_path.rglob("*") if path.is_file()):
         committed = FIXTURES / path.relative_to(tmp_path)
         if path.suffix == ".parquet":

@@ -1,0 +1,6 @@
+"""Published datasets that can be sources, a file each."""
+
+from workflow_scripts.base.registry import Registry
+from workflow_scripts.data.formats._base import Format
+
+FORMATS: Registry[Format] = Registry("data.formats", "FORMAT")
