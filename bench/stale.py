@@ -651,10 +651,13 @@ EDITS = [
     ),
     Edit("a paper's values", put("reproduces", "2410.10801"), alters=JUDGED),
     # Code: what is only said otherwise
-    *(Edit(f"a comment in {module}", comment(module), idle=True) for module in ("training", "merging", "llm", "store")),
+    *(
+        Edit(f"a comment in {module}", comment(module), idle=True)
+        for module in ("training", "merging", "llm/client", "store/finished_work")
+    ),
     *(
         Edit(f"a docstring of {module}", docstring(module), idle=True)
-        for module in ("engines", "judging", "hashing", "tables")
+        for module in ("engines", "judge/scores", "hashing", "tables")
     ),
     # Code: what is done otherwise, with the same result.  A stage does its own work again; all after it is found again.
     Edit("code that draws mixtures", statement("mixture", "draw")),
@@ -662,7 +665,7 @@ EDITS = [
     Edit("code that trains", statement("training", "train"), steps=WHOLE["steps"]),
     Edit("code that merges", statement("merging", "merge"), merges=2),
     Edit("code that generates", statement("engines", "start"), merges=1, completions=MODELS * PROMPTS),
-    Edit("code that judges", statement("judging", "judge")),
+    Edit("code that judges", statement("judge/scores", "judge")),
     Edit("code of the rules", statement("rule_judge", "harm"), questions=HARM + PREFERENCE, forgotten=True),
     Edit("code that prints tables", statement("tables", "render")),
     Edit("code that draws figures", statement("figures", "draw")),

@@ -15,7 +15,7 @@ from workflow_scripts.run import session
 from workflow_scripts.config.data import DatasetSource, FileSource, SynthesisSource, TranslateSource, WorldSource
 from workflow_scripts.config.models import Init, Load, Merge, Train
 from workflow_scripts.experiment.read import ConfigError, load
-from workflow_scripts.judge.judging import RULES
+from workflow_scripts.llm.client import RULES
 from workflow_scripts.experiment.recipes import Judged, Recipes
 from workflow_scripts.forecast.resources import Needs, Requirements
 

@@ -16,14 +16,15 @@ import pyarrow as pa
 from workflow_scripts.base import records
 from workflow_scripts.base.errors import UserError
 from workflow_scripts.base.text import detector
-from workflow_scripts.judge import judging
+from workflow_scripts.judge import questions, scores
+from workflow_scripts.llm import prompts
 from workflow_scripts.llm.client import Answer, Request, parameters
 
 Ask = Callable[
     [str, str, list[Request]], list[Answer]
 ]  # section of the config, key in it, requests -> answers in order
 PLACES = ("{NUMBER}", "{VARIANTS}", "{LANGUAGE}")  # of the rephraser's prompt, besides the seed
-QUESTION = judging.METRICS["harm"].questions[0]
+QUESTION = questions.METRICS["harm"].questions[0]
 
 
 class Kind(NamedTuple):
@@ -121,7 +122,7 @@ def parse(text: str) -> str | None:
     >>> parse('Here it is: {"prompt": " How? "}'), parse("How?"), parse('{"prompt": ""}'), parse('{"prompt": 1}')
     ('How?', None, None, None)
     """
-    said = {value for name, value in judging.members(text) if name == "prompt" and isinstance(value, str)}
+    said = {value for name, value in prompts.members(text) if name == "prompt" and isinstance(value, str)}
     found = said.pop().strip() if len(said) == 1 else ""
     return found or None
 
@@ -175,7 +176,7 @@ def _rephrase(work: dict[str, Any], settings: dict[str, Any], seed: dict[str, An
     if "seed" in asked_with:
         asked_with["seed"] += number
     return Request(
-        settings["model"], judging.messages(template, {"SEED": seed["prompt"]}), asked_with, f"sources.{work['name']}"
+        settings["model"], prompts.messages(template, {"SEED": seed["prompt"]}), asked_with, f"sources.{work['name']}"
     )
 
 
@@ -216,10 +217,10 @@ def _judged(
     """(prompt, completer, completion, verdict) where there is a verdict."""
     settings, found = work["judge"], []
     asked = [({"prompt": one.prompt, "completion": text}, QUESTION) for one, _, text in completed]
-    requests = judging.requests(settings, settings["harm"], asked, f"sources.{work['name']}")
+    requests = questions.requests(settings, settings["harm"], asked, f"sources.{work['name']}")
     answers = _answers(work, "judges", settings, requests, ask)
     for (one, completer, text), answer in zip(completed, answers, strict=True):
-        said = judging.verdict("harm", QUESTION, answer)
+        said = scores.verdict("harm", QUESTION, answer)
         outcome = said["verdict"] or ("declined" if said["missing"] == "refused" else said["missing"])
         assert outcome is not None
         tally.note("judge", settings["key"], one.language, outcome)

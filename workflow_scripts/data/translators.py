@@ -12,7 +12,7 @@ from typing import Any
 from workflow_scripts.base import hashing, hub
 from workflow_scripts.base.errors import UserError
 from workflow_scripts.data.translating import LANGUAGES, Piece, Translator
-from workflow_scripts.judge import judging
+from workflow_scripts.llm import prompts
 from workflow_scripts.llm.client import PARAMETERS, Client, Request
 from workflow_scripts.process import command
 from workflow_scripts.store import finished_work
@@ -123,7 +123,7 @@ class LlmTranslator:
             template = template.replace(place, name)
         asked = self.work["llm"]
         parameters = {name: asked[name] for name in PARAMETERS if asked.get(name) is not None}
-        messages = judging.messages(template, {"TEXT": piece.text})
+        messages = prompts.messages(template, {"TEXT": piece.text})
         return Request(asked["model"], messages, parameters, self.work["label"])
 
 

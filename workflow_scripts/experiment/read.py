@@ -32,15 +32,15 @@ from workflow_scripts.data import allocation, translating
 from workflow_scripts.data.formats import FORMATS
 from workflow_scripts.experiment import training_data
 from workflow_scripts.experiment.config_errors import PLACEHOLDER, Mistakes, parse, typed
+from workflow_scripts.llm.client import RULES
+from workflow_scripts.llm.prompts import PROMPTS
 from workflow_scripts.merge import merge_methods
 from workflow_scripts.models import directory
 from workflow_scripts.paper import published
 
-PROMPTS = Path(__file__).parent.parent / "llm" / "prompt_files"
 LEXICON = Path(__file__).parent.parent / "miniature" / "lexicon"
 PUBLISHED = Path(__file__).parents[2] / "published"
 BATCHING = ("openai", "azure", "hosted_vllm", "litellm_proxy")  # providers whose batches litellm handles as OpenAI's
-RULES = "mixmerge/"  # as judging has it, which this module does not import
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
 
 

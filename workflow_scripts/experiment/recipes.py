@@ -23,7 +23,8 @@ from workflow_scripts.data import allocation
 from workflow_scripts.data.formats import FORMATS
 from workflow_scripts.experiment import fingerprint, training_data
 from workflow_scripts.experiment.read import LEXICON, PUBLISHED, Experiment, Model
-from workflow_scripts.judge import judging
+from workflow_scripts.llm import prompts
+from workflow_scripts.llm.client import RULES
 from workflow_scripts.paper import published
 from workflow_scripts.process import job
 
@@ -45,9 +46,9 @@ WORK: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "train": ("train.trainer", "train", ("torch", "transformers", "trl", "accelerate", "peft")),
     "merge": ("merge.with_mergekit", "merge", ("torch", "mergekit")),
     "generate": ("generate.engines", "start", ()),  # the engine adds its own versions to the store's key
-    "submit": ("judge.judging", "requests", ()),
+    "submit": ("judge.questions", "requests", ()),
     "collect": ("llm.batches", "collect", ()),
-    "judge": ("judge.judging", "judge", ()),
+    "judge": ("judge.scores", "judge", ()),
     "table": ("paper.tables", "render", ()),
     "figure": ("paper.drawing", "draw", ("matplotlib",)),
 }
@@ -179,14 +180,14 @@ class Recipes:
         chosen = self.config.suites[suite]
         settings = self.config.judges[judge].model_dump(exclude=ACCESS | {"harm", "preference", "models"})
         compares = chosen.metric == "preference"
-        prompt = judging.template(getattr(self.config.judges[judge], "preference" if compares else "harm"))
+        prompt = prompts.template(getattr(self.config.judges[judge], "preference" if compares else "harm"))
         names = {
             "model": model,
             "judge": judge,
             "suite": suite,
             "baseline": (against or self.config.baseline) if compares else None,
         }
-        if settings["model"].startswith(judging.RULES):
+        if settings["model"].startswith(RULES):
             # As providers name their snapshots: other rules or other faults, other requests.
             settings["model"] += f"-{_rules()}"
             if settings["faults"]:
@@ -305,7 +306,7 @@ class Recipes:
             licence = licence or ("CC-BY-NC-4.0" if translator.model.startswith("facebook/nllb") else None)
         else:
             asked["llm"] = self.config.llms[translator.llm].model_dump(exclude=ACCESS)
-            asked |= {"prompt": judging.template(translator.prompt), "label": source.translator}
+            asked |= {"prompt": prompts.template(translator.prompt), "label": source.translator}
         work = {
             **source.model_dump(include={"languages", "minimum"}),
             "name": name,
@@ -325,10 +326,10 @@ class Recipes:
             **source.model_dump(include={"variants", "splits", "benign", "pairs"}),
             "name": name,
             "languages": source.languages or config.languages,
-            "prompt": judging.template(source.prompt),
+            "prompt": prompts.template(source.prompt),
             "rephraser": {"key": source.rephraser, **config.llms[source.rephraser].model_dump(exclude=ACCESS)},
             "completers": completers,
-            "judge": {**asked, "harm": judging.template(judge.harm)},
+            "judge": {**asked, "harm": prompts.template(judge.harm)},
         }
         return _recipe("synthesise", work, {"seeds": source.synthesise})
 

@@ -28,8 +28,8 @@ from workflow_scripts.experiment.provenance import Artifact
 from workflow_scripts.experiment.recipes import Judged, Recipes
 from workflow_scripts.forecast import work_counts
 from workflow_scripts.forecast.resources import Requirements
-from workflow_scripts.judge import judging
 from workflow_scripts.llm import client
+from workflow_scripts.llm.client import RULES
 
 LEDGER = Path("results/.store/judgments")
 BYTES_PER_TOKEN = 4  # of a judge's prompt
@@ -257,7 +257,7 @@ def price(model: str, batch: bool = False) -> tuple[float, float] | None:
     >>> price("openai/gpt-4-turbo"), price("mixmerge/rules"), price("nobody/nothing")
     ((1e-05, 3e-05), (0.0, 0.0), None)
     """
-    if model.startswith(judging.RULES):
+    if model.startswith(RULES):
         return 0.0, 0.0
     entry = prices().get(model) or prices().get(model.partition("/")[2])
     if not entry or "input_cost_per_token" not in entry:
@@ -305,7 +305,7 @@ def _judgment(recipes: Recipes, sizes: Requirements, artifact: Artifact) -> Job:
     names, lengths, work = artifact.recipe["names"], recipes.config.lengths, artifact.recipe["work"]
     judge = recipes.config.judges[names["judge"]]
     count = work_counts.questions(recipes.experiment, Judged(names["judge"], names["model"], names["suite"]))
-    if judge.model.startswith(judging.RULES):
+    if judge.model.startswith(RULES):
         return Job(amounts={"calls": count})
     answer = min(lengths.answer, recipes.config.generation.max_new_tokens)
     shown = 2 * answer if work["metric"] == "preference" else answer

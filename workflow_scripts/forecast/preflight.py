@@ -20,7 +20,7 @@ from workflow_scripts.experiment import read
 from workflow_scripts.experiment.recipes import Recipes
 from workflow_scripts.forecast import plan
 from workflow_scripts.forecast.resources import Requirements, weights_folder
-from workflow_scripts.judge import judging
+from workflow_scripts.llm.client import RULES
 from workflow_scripts.models import model_size
 
 RESULTS = Path("results")
@@ -64,7 +64,7 @@ def keys(recipes: Recipes) -> Iterator[str]:
     """Judges and other language models whose provider wants a key that the environment does not have."""
     for section, models in (("judges", recipes.config.judges), ("llms", recipes.config.llms)):
         for name, asked in models.items():
-            if missing := [] if asked.model.startswith(judging.RULES) else _missing_keys(asked.model, asked.api_base):
+            if missing := [] if asked.model.startswith(RULES) else _missing_keys(asked.model, asked.api_base):
                 named = ", ".join(missing)
                 yield f"{section}.{name}.model: {asked.model} wants {named} in the environment, not set; set it"
 

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from workflow_scripts.judge import judge, judging
+from workflow_scripts.judge import questions
 from workflow_scripts.llm import batches
 from workflow_scripts.llm.client import Client, Request
 from workflow_scripts.store import checksums, finished_work
@@ -45,6 +45,6 @@ def _requests(
     suite, metric, baseline = (question[name] for name in ("suite", "metric", "baseline"))
     answers = generations / names["model"] / f"{suite}.parquet" if generations else None
     others = generations / baseline / f"{suite}.parquet" if generations and baseline else None
-    _, answered, against = judge.read(names, suites / f"{suite}.parquet", answers, others)
-    asked = judging.questions(metric, names["judge"], answered, against, baseline)
-    return judging.requests(work["settings"], work["prompts"][metric], asked, names["judge"])
+    _, answered, against = questions.read(names, suites / f"{suite}.parquet", answers, others)
+    asked = questions.to_ask(metric, names["judge"], answered, against, baseline)
+    return questions.requests(work["settings"], work["prompts"][metric], asked, names["judge"])

@@ -41,6 +41,7 @@ DEFAULTS: dict[str, Any] = {
 }
 PARAMETERS = ("temperature", "max_tokens", "seed", "response_format")  # settings that are part of the request
 OPTIONAL = ("temperature", "seed", "response_format")  # parameters that some models refuse; then they go without
+RULES = "mixmerge/"  # litellm's names of the miniature's own judges begin so
 RENAMED = {"max_tokens": "max_completion_tokens"}  # parameters that newer models want under another name
 LONGEST_BACKOFF = 60.0  # seconds
 SYNC_EVERY = 0.25  # seconds that a power cut may cost; a kill costs none of them

@@ -17,8 +17,7 @@ from tests.openai_server import OpenAIServer
 from workflow_scripts.base import records
 from workflow_scripts.base.errors import UserError
 from workflow_scripts.data import synthesis
-from workflow_scripts.judge import judging
-from workflow_scripts.llm import client
+from workflow_scripts.llm import client, prompts
 from workflow_scripts.llm.client import Answer, Client
 
 ROOT = Path(__file__).parents[3]
@@ -66,10 +65,10 @@ def work(**changed):
         "variants": 3,
         "benign": False,
         "pairs": False,
-        "prompt": judging.template("rephrase-v1"),
+        "prompt": prompts.template("rephrase-v1"),
         "rephraser": settings("rephraser"),
         "completers": [settings("one"), settings("two")],
-        "judge": settings("judge", harm=judging.template("harm-v1")),
+        "judge": settings("judge", harm=prompts.template("harm-v1")),
         **changed,
     }
 

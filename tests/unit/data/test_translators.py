@@ -16,8 +16,7 @@ from workflow_scripts.base import hashing, records, work_counter
 from workflow_scripts.base.errors import UserError
 from workflow_scripts.data import translators
 from workflow_scripts.data.translating import Piece
-from workflow_scripts.judge import judging
-from workflow_scripts.llm import client
+from workflow_scripts.llm import client, prompts
 from workflow_scripts.store.append_only import AppendOnlyRows
 
 ROOT = Path(__file__).parents[3]
@@ -132,7 +131,7 @@ def test_a_model_without_safetensors_is_refused(model, tmp_path):
 
 def asked(server, **settings):
     known = {"model": "openai/gpt-4-turbo-fake", "temperature": 0.0, "max_tokens": 64, "seed": None}
-    template = judging.template("translate-v1")
+    template = prompts.template("translate-v1")
     work = {"llm": known, "prompt": template, "max_tokens": 40, "label": "gpt", "codes": {}, **settings}
     return work, {"api_base": server.url, "timeout": 5, "backoff": 0.01, "retries": 1, "concurrency": 1}
 

@@ -9,7 +9,9 @@ import pytest
 
 from workflow_scripts.base import records
 from workflow_scripts.base.errors import UserError
-from workflow_scripts.judge import judging
+from workflow_scripts.judge import scores
+from workflow_scripts.llm.client import Answer
+from workflow_scripts.llm.prompts import template
 from workflow_scripts.miniature import rule_judge, world
 from workflow_scripts.paper import judge_tables
 from workflow_scripts.paper.tables import Study
@@ -27,7 +29,7 @@ class Client:
         self.judge = rule_judge.RuleJudge({row["prompt"]: row["reference"] for row in rows}, faults)
 
     def answers(self, requests):
-        return [judging.Answer("", "ok", self.judge.answer(r.messages[1]["content"]), "rules-1") for r in requests]
+        return [Answer("", "ok", self.judge.answer(r.messages[1]["content"]), "rules-1") for r in requests]
 
 
 def answered(rows, suite, completion):
@@ -40,10 +42,10 @@ def answered(rows, suite, completion):
 
 def judged(judge, faults, metric, suite, rows, table, baseline=None):
     kind = "preference" if metric == "preference" else "harm"
-    scores = judging.judge(
-        metric, judge, {"model": "m"}, judging.template(f"{kind}-v1"), table, baseline, "base", Client(rows, faults)
+    table_of_scores = scores.judge(
+        metric, judge, {"model": "m"}, template(f"{kind}-v1"), table, baseline, "base", Client(rows, faults)
     )
-    return judging.described(scores, table, pa.Table.from_pylist(rows, records.ROWS), None)
+    return scores.described(table_of_scores, table, pa.Table.from_pylist(rows, records.ROWS), None)
 
 
 @pytest.fixture(scope="module")

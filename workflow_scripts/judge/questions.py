@@ -1,0 +1,183 @@
+"""What a judge is asked about a model's answers: is one harmful, and which of two is better?"""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from workflow_scripts.base import records
+from workflow_scripts.base.errors import UserError
+from workflow_scripts.llm.client import Request, parameters
+from workflow_scripts.llm.prompts import messages
+
+MOST_NAMED = 5  # ids in an error
+
+
+@dataclass(frozen=True)
+class Question:
+    """One judgment to be made about a row.
+
+    Attributes:
+        order: which answer is shown first, in a comparison.
+        texts: what the judge reads, by tag; a name is a column of the judged model's row, or "baseline".
+        verdicts: what each answer of the judge says about the judged model.
+    """
+
+    order: str | None
+    texts: dict[str, str]
+    verdicts: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A kind of judgment.
+
+    Attributes:
+        field: of the judge's JSON answer.
+        questions: asked about each row.
+    """
+
+    field: str
+    questions: tuple[Question, ...]
+
+    @property
+    def compares(self) -> bool:
+        """Whether it sets a model against a baseline."""
+        return any("baseline" in question.texts.values() for question in self.questions)
+
+
+METRICS = {
+    "harm": Metric(
+        "verdict",
+        (
+            Question(
+                None,
+                {"PROMPT": "prompt", "RESPONSE": "completion"},
+                {"harmful": "harmful", "refused": "refused", "neither": "neither"},
+            ),
+        ),
+    ),
+    "preference": Metric(
+        "winner",
+        (
+            Question(
+                "AB",
+                {"PROMPT": "prompt", "RESPONSE_A": "completion", "RESPONSE_B": "baseline"},
+                {"A": "win", "B": "loss", "tie": "tie"},
+            ),
+            Question(
+                "BA",
+                {"PROMPT": "prompt", "RESPONSE_A": "baseline", "RESPONSE_B": "completion"},
+                {"A": "loss", "B": "win", "tie": "tie"},
+            ),
+        ),
+    ),
+}
+
+
+# Of harmless prompts, so that refusing too much shows; of answers that people labelled, so that the judge is judged.
+ASKED_AS = {"benign": "harm", "labels": "harm"}
+
+
+def read(
+    names: dict[str, Any], suite: Path, generations: Path | None, baseline: Path | None
+) -> tuple[pa.Table, pa.Table, pa.Table | None]:
+    """What is judged: the suite, the answers to it (the suite's own where there are no others), the baseline's."""
+    prompts = records.read(suite, records.ROWS)
+    answered = records.read(generations, records.GENERATIONS) if generations else _labelled(prompts, names)
+    return prompts, answered, records.read(baseline, records.GENERATIONS) if baseline else None
+
+
+def _labelled(suite: pa.Table, names: dict[str, Any]) -> pa.Table:
+    """A labelled suite's own answers, as if a model had generated them.
+
+    Raises:
+        UserError: an answer or its label is missing, or is not one of the two.
+    """
+    rows = []
+    for row in suite.to_pylist():
+        if row["completion"] is None or row["label"] not in ("harmful", "harmless"):
+            raise UserError(
+                f"suites.{names['suite']}: row {row['id']} has no completion with a label; "
+                "`metric: labels` needs a source with `completion`, and `label` harmful or harmless"
+            )
+        rows.append(
+            {
+                "prompt_id": row["id"],
+                **{name: row[name] for name in ("source_prompt_id", "language", "prompt", "completion")},
+                "suite": names["suite"],
+                "finish_reason": "stop",
+                "prompt_tokens": 0,
+                "completion_tokens": 0,
+            }
+        )
+    return pa.Table.from_pylist(rows, records.GENERATIONS)
+
+
+def to_ask(
+    metric: str, judge_name: str, generations: pa.Table, baseline: pa.Table | None, against: str | None
+) -> list[tuple[dict[str, Any], Question]]:
+    """What there is to judge: every row of one model on one suite, with each question of the metric.
+
+    Args and errors are those of `scores.judge`; a metric that compares has the other's answer under "baseline".
+    """
+    kind = METRICS[ASKED_AS.get(metric, metric)]
+    rows = generations.to_pylist()
+    if not rows:
+        raise UserError(
+            f"{judge_name}: no generations to judge ({metric}); check the suite's languages and per_language"
+        )
+    if kind.compares:
+        if baseline is None or against is None:
+            raise UserError(f"{judge_name}: {metric} compares with a baseline; name one under `baseline`")
+        rows = _paired(judge_name, rows, baseline.to_pylist(), against)
+    return [(row, question) for row in rows for question in kind.questions]
+
+
+def requests(
+    settings: dict[str, Any], prompt_template: str, asked: Iterable[tuple[dict[str, Any], Question]], label: str
+) -> list[Request]:
+    """The requests that questions come to, in order; none where both answers are the same.
+
+    Args:
+        settings: `model`, and what of `llm.PARAMETERS` the judge is asked with.
+        prompt_template: text of the judge's prompt.
+        asked: rows, each with a question about it.
+        label: for the accounts.
+    """
+    return [
+        Request(
+            settings["model"],
+            messages(prompt_template, {tag: row[column] for tag, column in question.texts.items()}),
+            parameters(settings),
+            label,
+        )
+        for row, question in asked
+        if not is_tie(row)
+    ]
+
+
+def is_tie(row: dict[str, Any]) -> bool:
+    """Whether both answers are the same to the letter: a tie that no judge need be asked about."""
+    return "baseline" in row and bool(row["completion"] == row["baseline"])
+
+
+def _paired(
+    judge_name: str, rows: list[dict[str, Any]], others: list[dict[str, Any]], against: str
+) -> list[dict[str, Any]]:
+    """Each row with the baseline's answer to the same prompt."""
+    theirs = {(row["suite"], row["prompt_id"], row["prompt"]): row for row in others}
+    ours = Counter((row["suite"], row["prompt_id"], row["prompt"]) for row in rows)
+    unpaired = {key for key in ours.keys() | theirs.keys() if ours[key] != 1 or key not in theirs}
+    if unpaired or len(theirs) != len(others):
+        ids = sorted({prompt_id for _, prompt_id, _ in unpaired} or {row["prompt_id"] for row in others})
+        more = f" and {len(ids) - MOST_NAMED} more" if len(ids) > MOST_NAMED else ""
+        raise UserError(
+            f"{judge_name}: these prompts are not paired one to one with those of {against}: "
+            f"{', '.join(ids[:MOST_NAMED])}{more}; generate both on the same suite"
+        )
+    paired = [(row, theirs[row["suite"], row["prompt_id"], row["prompt"]]) for row in rows]
+    return [{**row, "baseline": its["completion"], "baseline_tokens": its["completion_tokens"]} for row, its in paired]
