@@ -671,7 +671,7 @@ EDITS = [
     Edit("code that draws figures", statement("figures", "draw")),
     Edit(
         "a helper of trainings and engines",  # the same weights, so the one merge that answers again is the temporary
-        statement("model_files", "layout"),
+        statement("models/directory", "tensors"),
         steps=WHOLE["steps"],
         merges=1,
         completions=MODELS * PROMPTS,

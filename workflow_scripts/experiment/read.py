@@ -35,7 +35,7 @@ from workflow_scripts.experiment.config_errors import PLACEHOLDER, Mistakes, par
 from workflow_scripts.llm.client import RULES
 from workflow_scripts.llm.prompts import PROMPTS
 from workflow_scripts.merge import merge_methods
-from workflow_scripts.models import directory
+from workflow_scripts.models import architecture, directory
 from workflow_scripts.paper import published
 
 LEXICON = Path(__file__).parent.parent / "miniature" / "lexicon"
@@ -464,7 +464,7 @@ def _check_models(experiment: Experiment, mistakes: Mistakes) -> None:
 
 def _check_load(at: str, row: Load, mistakes: Mistakes) -> None:
     folder = Path(row.load)
-    if row.architecture is not None and (absent := directory.SHAPE - row.architecture.keys()):
+    if row.architecture is not None and (absent := architecture.SHAPE - row.architecture.keys()):
         mistakes.add(
             f"{at}.architecture", f"has no {', '.join(sorted(absent))}; copy them from the model's config.json"
         )
@@ -547,7 +547,7 @@ def _check_architectures(experiment: Experiment, mistakes: Mistakes) -> None:
             continue
         roots = [root for root in experiment.ancestry(name) if root in models and not models[root].needs]
         shapes = {root: shape for root in roots if (shape := _shape(models[root], experiment.config))}
-        if len(shapes) > 1 and (why := directory.check_compatible(list(shapes.values()))):
+        if len(shapes) > 1 and (why := architecture.check_compatible(list(shapes.values()))):
             told = f"of different architectures ({', '.join(shapes)}: {why})"
             mistakes.add(f"models.{name}.parents", f"{told}; merge models of one architecture")
 

@@ -18,7 +18,7 @@ from workflow_scripts.config.training import Training
 from workflow_scripts.experiment.read import Experiment
 from workflow_scripts.forecast import work_counts
 from workflow_scripts.models import model_size
-from workflow_scripts.models.directory import SHAPE
+from workflow_scripts.models.architecture import SHAPE
 
 GIB = model_size.GIB
 PROCESS = 6 * GIB  # main memory of a process that has torch and its libraries, and no model yet

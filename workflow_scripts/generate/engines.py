@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, Protocol
 
 from workflow_scripts.base import work_counter
 from workflow_scripts.base.errors import UserError, is_out_of_memory
-from workflow_scripts.models import model_files
+from workflow_scripts.models import directory
 
 Recipe = dict[str, Any]
 
@@ -127,7 +127,7 @@ class _Encoder:
     def __init__(self, recipe: Recipe, model: Path) -> None:
         from transformers import AutoTokenizer
 
-        model_files.layout(model)
+        directory.tensors(model)
         self.room = recipe["max_model_len"] - recipe["max_new_tokens"]
         self.tokenizer = AutoTokenizer.from_pretrained(model, local_files_only=True, trust_remote_code=False)
         if self.tokenizer.chat_template is None:
@@ -342,7 +342,7 @@ class _Shared(NamedTuple):
 
     @classmethod
     def of(cls, model: Path) -> "_Shared":
-        return cls(shared(model), frozenset(model_files.layout(model)))
+        return cls(shared(model), frozenset(directory.tensors(model)))
 
     def check(self, model: Path) -> None:
         other = _Shared.of(model)

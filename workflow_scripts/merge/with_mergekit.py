@@ -9,7 +9,6 @@ import contextlib
 import hashlib
 import json
 import re
-import shutil
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -19,12 +18,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
 
 from workflow_scripts.base import work_counter
 from workflow_scripts.base.errors import UserError
 from workflow_scripts.merge.merge_methods import METHODS, OUTSIDE_LAYERS, build_config, check, has_gradient
-from workflow_scripts.models.directory import check_compatible, read_config
+from workflow_scripts.models import directory
+from workflow_scripts.models.architecture import check_compatible
 from workflow_scripts.models.tensor_file import SafetensorsFile
 
 MERGEKIT = "0.1.5"  # its planner and executor are not a public interface: another version must be read first
@@ -41,18 +40,6 @@ except ImportError as error:
 
 __all__ = ["METHODS", "build_config", "draw_seed", "interpolates_linearly", "merge"]
 
-# What a merge takes from its first parent as it is.
-COPIED = (
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "tokenizer.model",
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "vocab.json",
-    "merges.txt",
-    "chat_template.jinja",
-    "generation_config.json",
-)
 _FLOATS = frozenset({"F64", "F32", "F16", "BF16"})
 _LAYER = re.compile(r"\.(\d+)\.")
 _GENERATOR = threading.Lock()  # torch's default generator, which mergekit draws from, is one per process
@@ -126,9 +113,7 @@ def merge(recipe: dict[str, Any], parents: list[Path], base: Path | None, output
         result.mkdir()
         facts = _write_weights(config, recipe.get("seed"), shapes, result / "model.safetensors")
         _write_config(parents[0], recipe["dtype"], result / "config.json")
-        for name in COPIED:
-            if (parents[0] / name).exists():
-                shutil.copyfile(parents[0] / name, result / name)
+        directory.copy_companions(parents[0], result)
         output.mkdir(exist_ok=True)
         for file in sorted(result.iterdir()):
             file.replace(output / file.name)
@@ -143,9 +128,9 @@ def _link(link: Path, model: Path) -> Path:
 def _check_models(models: list[Path], outside_matters: bool) -> Shapes:
     """The shapes of the tensors that all models hold alike; refuses models that do not."""
     first, *others = models
-    config, shapes = read_config(first), _read_shapes(first)
+    config, shapes = directory.read_config(first), _read_shapes(first)
     for other in others:
-        if difference := check_compatible([config, read_config(other)]):
+        if difference := check_compatible([config, directory.read_config(other)]):
             raise UserError(
                 f"{other}/config.json: {difference} as in {first}; models of one architecture can be merged"
             )
@@ -162,33 +147,11 @@ def _check_models(models: list[Path], outside_matters: bool) -> Shapes:
 
 
 def _read_shapes(model: Path) -> Shapes:
-    """The shape of every tensor of a model, from the headers of its safetensors files."""
-    index = model / "model.safetensors.index.json"
-    shards = ["model.safetensors"]
-    names: set[str] | None = None
-    if index.exists():
-        try:
-            weight_map = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
-            shards, names = sorted(set(weight_map.values())), set(weight_map)
-        except (ValueError, KeyError, AttributeError, TypeError):
-            raise UserError(f"{index}: holds no weight map; make this model again") from None
-    shapes: Shapes = {}
-    for shard in shards:
-        path = model / shard
-        if not path.is_file():
-            raise UserError(f"{path}: no such file; make this model again")
-        try:
-            with safe_open(path, framework="pt") as file:
-                for name in file.keys():  # noqa: SIM118 (not a dict)
-                    part = file.get_slice(name)
-                    shapes[name] = tuple(part.get_shape())
-                    if part.get_dtype() not in _FLOATS:
-                        raise UserError(f"{path}: tensor {name} is {part.get_dtype()}; merge unquantised weights")
-        except (SafetensorError, OSError) as error:
-            raise UserError(f"{path}: not a whole safetensors file ({error}); make this model again") from None
-    if names is not None and (lost := sorted(names ^ shapes.keys())):
-        raise UserError(f"{index}: tensor {lost[0]} is not where the index says; make this model again")
-    return shapes
+    tensors = directory.tensors(model)
+    for name, tensor in tensors.items():
+        if tensor.dtype not in _FLOATS:
+            raise UserError(f"{model}: tensor {name} is {tensor.dtype}; merge unquantised weights")
+    return {name: tensor.shape for name, tensor in tensors.items()}
 
 
 def _write_weights(config: dict[str, Any], seed: int | None, shapes: Shapes, path: Path) -> dict[str, Any]:
@@ -274,7 +237,7 @@ def interpolates_linearly(first: torch.Tensor, second: torch.Tensor) -> bool:
 
 
 def _write_config(parent: Path, dtype: str, path: Path) -> None:
-    config = read_config(parent)
+    config = directory.read_config(parent)
     for key in ("_name_or_path", "torch_dtype"):
         config.pop(key, None)
     text = json.dumps({**config, "dtype": dtype}, indent=2, sort_keys=True, ensure_ascii=False)

@@ -1,38 +1,38 @@
-"""Which models may be merged with, or compared to, one another, told from their config.json alone.
+"""Reads a model directory: its config.json, and names, data types and shapes of its tensors.
 
-Nothing here imports torch or transformers, so that a config can be checked when the Snakefile is parsed.
+Only the headers of weight files are read.  Nothing here imports torch or transformers, so that models can be checked
+when the Snakefile is parsed.
 """
 
 import json
+import shutil
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+
+from safetensors import SafetensorError, safe_open
 
 from workflow_scripts.base.errors import UserError
 
-# Keys that do not change the function that the weights compute; every other key must agree, those unknown here too.
-_FREE = frozenset(
-    {
-        "_attn_implementation",
-        "_name_or_path",
-        "attention_dropout",
-        "bos_token_id",
-        "dtype",
-        "eos_token_id",
-        "initializer_range",
-        "max_position_embeddings",
-        "pad_token_id",
-        "torch_dtype",
-        "transformers_version",
-        "use_cache",
-    }
+# What a model directory holds besides its configuration and weights; a model made from another takes them over.
+COMPANIONS = (
+    "added_tokens.json",
+    "chat_template.jinja",
+    "generation_config.json",
+    "merges.txt",
+    "special_tokens_map.json",
+    "tokenizer.json",
+    "tokenizer.model",
+    "tokenizer_config.json",
+    "vocab.json",
 )
+AGAIN = "restore it, or make the model again"
 
-# What a model's size follows from.
-SHAPE = frozenset({"hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "vocab_size"})
 
-# What an absent key means where the answer is not obvious: transformers' configuration classes, 5.19.0.
-_COHERE = {"logit_scale": 0.0625, "tie_word_embeddings": True, "use_qk_norm": False, "attention_bias": False}
-_ABSENT: dict[str, dict[str, Any]] = {"cohere": _COHERE}
+class Tensor(NamedTuple):
+    """What a weight file's header says about a tensor."""
+
+    dtype: str  # as safetensors spells it: F32, BF16
+    shape: tuple[int, ...]
 
 
 def read_config(model: Path) -> dict[str, Any]:
@@ -41,45 +41,71 @@ def read_config(model: Path) -> dict[str, Any]:
     Raises:
         UserError: it is missing or not a JSON object.
     """
-    path = model / "config.json"
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file; a model directory needs one") from None
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path}: not readable as JSON ({error}); restore the file") from None
-    if not isinstance(config, dict):
-        raise UserError(f"{path}: holds no JSON object; restore the file")
-    return config
+    return _read_object(model / "config.json")
 
 
-def check_compatible(configs: list[dict[str, Any]]) -> str | None:
-    """Say why models are not of one architecture, shape, logit scale and vocabulary, or None if they are.
+def weight_files(model: Path) -> list[Path]:
+    """The files of a model's weights: one, or the shards that its index names.
 
-    A key that only some configs state is compared where its default is known and skipped elsewhere: configs saved
-    by different versions of transformers state different keys, and differences of shape show in the weights anyway.
-
-    Args:
-        configs: contents of the config.json files.
-
-    Returns:
-        The first difference from the first config, as "logit_scale is 0.125, not 0.0625".
+    Raises:
+        UserError: the index is not one.
     """
-    first, *others = [_comparable(config) for config in configs]
-    for other in others:
-        for key in sorted(first.keys() & other.keys()):
-            if first[key] != other[key]:
-                return f"{key} is {json.dumps(other[key])}, not {json.dumps(first[key])}"
-    return None
+    return [model / name for name in sorted({*_index(model).values()}) or ["model.safetensors"]]
 
 
-def _comparable(config: dict[str, Any]) -> dict[str, Any]:
-    """The keys that must agree, with defaults filled in and rotary settings in one spelling."""
-    keys = {key: value for key, value in config.items() if key not in _FREE and value is not None}
-    rope = keys.pop("rope_parameters", None)
-    if isinstance(rope, dict):  # transformers 5; version 4 writes rope_theta and rope_scaling at the top
-        keys.setdefault("rope_theta", rope.get("rope_theta"))
-        scaling = {key: value for key, value in rope.items() if key != "rope_theta"}
-        if scaling.get("rope_type", "default") != "default":
-            keys.setdefault("rope_scaling", scaling)
-    return _ABSENT.get(str(config.get("model_type")), {}) | keys
+def tensors(model: Path) -> dict[str, Tensor]:
+    """Every tensor of a model, by name.
+
+    Raises:
+        UserError: config.json or a file of weights is missing or not whole, or the index does not fit the files.
+    """
+    read_config(model)
+    found = {}
+    for path in weight_files(model):
+        try:
+            with safe_open(path, framework="numpy") as file:
+                for name in file.keys():  # noqa: SIM118 (not a dict)
+                    part = file.get_slice(name)
+                    found[name] = Tensor(part.get_dtype(), tuple(part.get_shape()))
+        except FileNotFoundError:
+            raise UserError(f"{path}: no such file; {AGAIN}") from None
+        except (SafetensorError, OSError) as error:
+            raise UserError(f"{path}: not a whole safetensors file ({error}); {AGAIN}") from None
+    index = _index(model)
+    if index and (lost := sorted(index.keys() ^ found.keys())):
+        raise UserError(f"{_index_file(model)}: tensor {lost[0]} is not where the index says; {AGAIN}")
+    return found
+
+
+def copy_companions(source: Path, target: Path) -> None:
+    """Give a model the tokenizer and generation settings of the model that it was made from."""
+    for name in COMPANIONS:
+        if (source / name).exists():
+            shutil.copyfile(source / name, target / name)
+
+
+def _index_file(model: Path) -> Path:
+    return model / "model.safetensors.index.json"
+
+
+def _index(model: Path) -> dict[str, str]:
+    """The file of each tensor of sharded weights; empty where the weights are one file."""
+    path = _index_file(model)
+    if not path.exists():
+        return {}
+    files = _read_object(path).get("weight_map")
+    if not isinstance(files, dict) or not all(isinstance(name, str) for name in files.values()):
+        raise UserError(f"{path}: holds no weight map; {AGAIN}")
+    return files
+
+
+def _read_object(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; {AGAIN}") from None
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: not readable as JSON ({error}); {AGAIN}") from None
+    if not isinstance(content, dict):
+        raise UserError(f"{path}: holds no JSON object; {AGAIN}")
+    return content

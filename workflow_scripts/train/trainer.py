@@ -48,7 +48,7 @@ from trl.trainer import dpo_trainer
 
 from workflow_scripts.base import records, work_counter
 from workflow_scripts.base.errors import UserError, is_out_of_memory
-from workflow_scripts.models import model_files, model_size
+from workflow_scripts.models import directory, model_size
 
 Recipe = dict[str, Any]
 
@@ -64,19 +64,6 @@ TEMPLATE = (
     "{% elif message['role'] == 'assistant' %}{{ '" + TURN + CHATBOT + "' + message['content'] }}"
     "{% else %}{{ raise_exception('only user and assistant turns') }}{% endif %}{{ '" + END + "' }}{% endfor %}"
     "{% if add_generation_prompt %}{{ '" + TURN + CHATBOT + "' }}{% endif %}"
-)
-
-# What a model directory holds besides its weights.
-COMPANIONS = (
-    "generation_config.json",
-    "tokenizer.json",
-    "tokenizer.model",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "vocab.json",
-    "merges.txt",
-    "chat_template.jinja",
 )
 
 REFERENCE = "reference.safetensors"  # log-probabilities of the answers by the model that training started from
@@ -257,13 +244,13 @@ def train(recipe: Recipe, parent: Path, rows: pa.Table, work: Path, output: Path
     _check_devices(recipe, parent)
     gc.freeze()  # accelerate collects garbage before it trains: half a second among the objects that imports made
     torch.set_num_threads(recipe["threads"])
-    layout = model_files.layout(parent)
+    tensors = directory.tensors(parent)
     examples, truncated = _examples(recipe, method, parent, rows)
     with _memory_in_words(recipe), _nothing_halfway(work):
         trainer = _trainer(recipe, method, parent, examples, work)
         whole = _last_whole(work)
         trainer.train(resume_from_checkpoint=str(whole) if whole else None)
-        _write(trainer, recipe, parent, layout, output)
+        _write(trainer, recipe, parent, tensors, output)
     state = trainer.state
     return {
         "cost": {
@@ -502,29 +489,27 @@ def _last_whole(work: Path) -> Path | None:
 DTYPES = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16, "F64": torch.float64}
 
 
-def _write(trainer: Any, recipe: Recipe, parent: Path, layout: dict[str, str], output: Path) -> None:
+def _write(trainer: Any, recipe: Recipe, parent: Path, tensors: dict[str, directory.Tensor], output: Path) -> None:
     """Write the parent's directory with the trained weights in it."""
     state = trainer.accelerator.get_state_dict(trainer.model_wrapped)  # of all ranks together
     if not trainer.is_world_process_zero():
         return
     if recipe["lora"]:
         state = _adapted(parent, recipe["lora"], state)
-    if missing := sorted(layout.keys() - state.keys()):
+    if missing := sorted(tensors.keys() - state.keys()):
         raise UserError(
             f"{parent}: tensor {missing[0]} is not part of the architecture in its config.json; correct the model"
         )
-    tensors = {name: state[name].to("cpu", DTYPES[dtype]).contiguous() for name, dtype in sorted(layout.items())}
-    for name, tensor in tensors.items():
+    trained = {name: state[name].to("cpu", DTYPES[tensors[name].dtype]).contiguous() for name in sorted(tensors)}
+    for name, tensor in trained.items():
         if not tensor.isfinite().all():
             raise UserError(f"training diverged: {name} is not finite; lower learning_rate")
     output.mkdir(parents=True, exist_ok=True)
-    save_file(tensors, output / "model.safetensors", metadata={"format": "pt"})
-    config = json.loads((parent / "config.json").read_text())
+    save_file(trained, output / "model.safetensors", metadata={"format": "pt"})
+    config = directory.read_config(parent)
     config.pop("_name_or_path", None)
     (output / "config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
-    for name in COMPANIONS:
-        if (parent / name).exists():
-            shutil.copyfile(parent / name, output / name)
+    directory.copy_companions(parent, output)
 
 
 def _adapted(parent: Path, lora: dict[str, Any], state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
@@ -532,7 +517,10 @@ def _adapted(parent: Path, lora: dict[str, Any], state: dict[str, torch.Tensor])
 
     From the parent's own numbers, not from those that training rounded to its precision.
     """
-    weights = {name: tensor.float() for name, tensor in _tensors(parent)}
+    weights = {}
+    for path in directory.weight_files(parent):
+        with safe_open(path, framework="pt") as file:
+            weights.update({name: file.get_tensor(name).float() for name in file.keys()})  # noqa: SIM118 (not a dict)
     for name, tensor in state.items():
         if ADAPTER.search(name) is None:
             continue
@@ -543,13 +531,6 @@ def _adapted(parent: Path, lora: dict[str, Any], state: dict[str, torch.Tensor])
         delta = state[other].to("cpu", torch.float32) @ tensor.to("cpu", torch.float32)
         weights[adapted] += delta * (lora["alpha"] / lora["r"])
     return weights
-
-
-def _tensors(model: Path) -> Iterator[tuple[str, torch.Tensor]]:
-    for file in sorted(model.glob("model*.safetensors")):
-        with safe_open(file, framework="pt") as tensors:
-            for name in tensors.keys():  # noqa: SIM118 (not a dict)
-                yield name, tensors.get_tensor(name)
 
 
 def _seen(steps: int, items: int, arguments: Any, rows: int) -> int:
@@ -588,7 +569,7 @@ def _check_devices(recipe: Recipe, parent: Path) -> None:
         raise UserError(f"processes: {recipe['processes']}, but {devices} GPUs are visible; use as many at the most")
     if devices > 1 and started == 1:
         raise UserError("CUDA_VISIBLE_DEVICES: one process sees several GPUs; name one, or set `processes`")
-    architecture = json.loads((parent / "config.json").read_text())
+    architecture = directory.read_config(parent)
     if architecture.get("model_type") not in SIZED:
         return
     free, _ = torch.cuda.mem_get_info(int(os.environ.get("LOCAL_RANK", 0)))

@@ -277,7 +277,7 @@ def test_sharded_models_are_read_whole(model: Path, tmp_path: Path) -> None:
     (sharded / "model.safetensors").unlink()
     CohereForCausalLM.from_pretrained(model).save_pretrained(sharded, max_shard_size="20KB")
     shards = sorted(sharded.glob("*.safetensors"))
-    assert len(shards) > 1 and engines.model_files.layout(sharded).keys() == tensors.keys()
+    assert len(shards) > 1 and engines.directory.tensors(sharded).keys() == tensors.keys()
     assert answer(sharded, PROMPTS) == answer(model, PROMPTS)
     shards[-1].unlink()
     with pytest.raises(UserError, match=shards[-1].name):

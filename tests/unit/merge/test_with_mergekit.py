@@ -23,7 +23,7 @@ from transformers import AutoConfig, CohereForCausalLM, LlamaConfig, PreTrainedT
 from workflow_scripts.base import work_counter
 from workflow_scripts.base.errors import UserError
 from workflow_scripts.merge import merge_methods, with_mergekit
-from workflow_scripts.models.directory import check_compatible
+from workflow_scripts.models.architecture import check_compatible
 
 ROOT = Path(__file__).parents[3]
 
@@ -551,8 +551,8 @@ def test_every_parameter_of_mergekit_is_stated(method: str) -> None:
 
 
 def test_methods_are_known_without_importing_torch() -> None:
-    modules = "workflow_scripts.models.directory, workflow_scripts.merge.merge_methods"
-    code = f"import sys, {modules}; sys.exit('torch' in sys.modules)"
+    modules = ("models.architecture", "models.directory", "merge.merge_methods")
+    code = f"import sys, {', '.join(f'workflow_scripts.{m}' for m in modules)}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
 
 
