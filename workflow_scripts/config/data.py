@@ -2,8 +2,9 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Discriminator, Field, Tag
+from pydantic import Discriminator, Tag
 
+from workflow_scripts.config.fields import execution, result, structure
 from workflow_scripts.config.section import Distinct, Fraction, Name, Names, Section
 
 Split = Literal["train", "validation", "test"]
@@ -13,20 +14,21 @@ Metric = Literal["harm", "preference", "benign", "labels"]
 class PerLanguage(Section):
     """How many rows a made-up source has in each language."""
 
-    train: int = Field(0, ge=0)
-    validation: int = Field(0, ge=0)
-    test: int = Field(0, ge=0)
+    train: int = result(0, neutral=0, ge=0)
+    validation: int = result(0, neutral=0, ge=0)
+    test: int = result(0, neutral=0, ge=0)
 
 
 class WorldSource(Section):
     """Rows of the miniature's made-up world."""
 
-    world: Literal["pretraining", "general", "safety", "redteam", "benign", "labelled"] = Field(
-        description="which rows to make"
-    )
-    seed: int = Field(description="of the draw of rows")
-    per_language: PerLanguage = Field(description="rows per split and language")
-    languages: Names | None = Field(None, description="default: the experiment's")
+    world: Annotated[
+        Literal["pretraining", "general", "safety", "redteam", "benign", "labelled"],
+        result(description="which rows to make"),
+    ]
+    seed: Annotated[int, result(description="of the draw of rows")]
+    per_language: Annotated[PerLanguage, result(description="rows per split and language")]
+    languages: Names | None = result(None, neutral=None, description="default: the experiment's")
 
 
 Column = Literal[
@@ -47,61 +49,82 @@ Column = Literal[
 class FileSource(Section):
     """Rows of the user's own file: JSON lines, CSV or parquet."""
 
-    file: str = Field(description="path of a .jsonl, .csv or .parquet file with the columns `prompt` and `language`")
-    columns: dict[Column, str] = Field({}, description="our column name -> the file's, where they differ")
-    labels: dict[str, Literal["harmful", "harmless"]] = Field(
-        {}, description="the file's value of `label` -> ours, where they differ"
+    file: Annotated[
+        str, result(description="path of a .jsonl, .csv or .parquet file with the columns `prompt` and `language`")
+    ]
+    columns: dict[Column, str] = result({}, neutral={}, description="our column name -> the file's, where they differ")
+    labels: dict[str, Literal["harmful", "harmless"]] = result(
+        {}, neutral={}, description="the file's value of `label` -> ours, where they differ"
     )
-    split: Split = Field("train", description="of rows that have no column `split`")
-    licence: str | None = Field(None, description="recorded, and passed on to what is made from the rows")
+    split: Split = result("train", neutral="train", description="of rows that have no column `split`")
+    licence: str | None = structure(None, description="recorded, and passed on to what is made from the rows")
 
 
 class DatasetSource(Section):
     """Rows of a published dataset, from the hub at a pinned revision or from a folder of the same layout."""
 
-    dataset: str = Field(description="path of a folder, or a hub id")
-    revision: str | None = Field(None, description="commit of the hub's repository; required for a hub id")
-    format: Name = Field(description="a file of data/formats: which dataset it is")
-    languages: Names | None = Field(None, description="default: the experiment's that the dataset has")
-    splits: dict[Split, Fraction] = Field(
+    dataset: Annotated[str, result(description="path of a folder, or a hub id")]
+    revision: str | None = result(
+        None, neutral=None, description="commit of the hub's repository; required for a hub id"
+    )
+    format: Annotated[Name, result(description="a file of data/formats: which dataset it is")]
+    languages: Names | None = result(None, neutral=None, description="default: the experiment's that the dataset has")
+    splits: dict[Split, Fraction] = result(
         {},
+        neutral={},
         description="share of the source prompts, by a hash of their id; what is left of 1 is left out; default: the "
         "split that the dataset says",
     )
-    split_seed: int = Field(0, description="of that hash: sources of one dataset need the same, or they may overlap")
-    limit: int | None = Field(None, ge=1, description="source prompts of each split, drawn by `seed`; default: all")
-    seed: int = Field(0, description="of the draw for `limit`")
-    without: list[str] = Field([], description="source prompts to leave out, by their id")
-    licence: str | None = Field(None, description="passed on to all that is made of the rows; default: the dataset's")
+    split_seed: int = result(
+        0, neutral=0, description="of that hash: sources of one dataset need the same, or they may overlap"
+    )
+    limit: int | None = result(
+        None, neutral=None, ge=1, description="source prompts of each split, drawn by `seed`; default: all"
+    )
+    seed: int = result(0, neutral=0, description="of the draw for `limit`")
+    without: list[str] = result([], neutral=[], description="source prompts to leave out, by their id")
+    licence: str | None = structure(
+        None, description="passed on to all that is made of the rows; default: the dataset's"
+    )
 
 
 class TranslateSource(Section):
     """The rows of another source, and their translations."""
 
-    translate: Name = Field(description="key of `sources`")
-    translator: Name = Field(description="key of `translators`")
-    languages: Names = Field(description="to translate into; what the source has in a language stays as it is")
-    minimum: Fraction = Field(
-        0.0, description="a prompt goes in all languages if one of its translations is of lower quality"
+    translate: Annotated[Name, structure(description="key of `sources`")]
+    translator: Annotated[Name, structure(description="key of `translators`")]
+    languages: Annotated[
+        Names, result(description="to translate into; what the source has in a language stays as it is")
+    ]
+    minimum: Fraction = result(
+        0.0, neutral=0.0, description="a prompt goes in all languages if one of its translations is of lower quality"
     )
 
 
 class SynthesisSource(Section):
     """Safety data made from seeds, as in arXiv 2406.18682: rephrased, completed, judged; what is safe is kept."""
 
-    synthesise: Name = Field(description="key of `sources`: the seeds, in their languages; rows inherit their split")
-    rephraser: Name = Field(description="key of `llms`: writes the prompts")
-    completers: Names = Field(description="keys of `llms`: each answers every prompt")
-    judge: Name = Field(description="key of `judges`: says by its prompt for harm which answers are safe")
-    variants: int = Field(ge=1, le=1000, description="prompts written per seed")
-    prompt: Name = Field("rephrase-v1", description="prompt file in llm/prompt_files, for the rephraser")
-    splits: Distinct[Split] = Field(["train"], description="of the seeds that are used, and so paid for")
-    languages: Names | None = Field(None, description="default: the experiment's")
-    benign: bool = Field(
-        False, description="the seeds are harmless: keep answers that help, and set them against those that refuse"
+    synthesise: Annotated[
+        Name, structure(description="key of `sources`: the seeds, in their languages; rows inherit their split")
+    ]
+    rephraser: Annotated[Name, structure(description="key of `llms`: writes the prompts")]
+    completers: Annotated[Names, structure(description="keys of `llms`: each answers every prompt")]
+    judge: Annotated[Name, structure(description="key of `judges`: says by its prompt for harm which answers are safe")]
+    variants: Annotated[int, result(ge=1, le=1000, description="prompts written per seed")]
+    prompt: Name = structure("rephrase-v1", description="prompt file in llm/prompt_files, for the rephraser")
+    splits: Distinct[Split] = result(
+        ["train"], neutral=["train"], description="of the seeds that are used, and so paid for"
     )
-    pairs: bool = Field(
-        False, description="keep only prompts that were answered both ways: what DPO learns from; asked and paid once"
+    languages: Names | None = result(None, neutral=None, description="default: the experiment's")
+    benign: bool = result(
+        False,
+        neutral=False,
+        description="the seeds are harmless: keep answers that help, and set them against those that refuse",
+    )
+    pairs: bool = result(
+        False,
+        neutral=False,
+        description="keep only prompts that were answered both ways: what DPO learns from; asked and paid once",
     )
 
 
@@ -134,23 +157,29 @@ Source = Annotated[
 class ModelTranslator(Section):
     """A translation model of NLLB's kind, through transformers."""
 
-    model: str = Field(description="path of a folder, or a hub id such as facebook/nllb-200-3.3B")
-    revision: str | None = Field(None, description="commit of the hub's repository; required for a hub id")
-    batch_size: int = Field(16, ge=1, description="pieces per forward pass")
-    max_tokens: int = Field(512, ge=8, description="of a piece, and of its translation")
-    precision: Literal["float32", "bfloat16"] = "bfloat16"
-    beams: int = Field(4, ge=1, description="1 is greedy decoding")
-    codes: dict[Name, str] = Field({}, description="language -> the model's code, where translating.LANGUAGES has none")
-    licence: str | None = Field(None, description="passed on to its translations; default: NLLB's, for a facebook/nllb")
+    model: Annotated[str, result(description="path of a folder, or a hub id such as facebook/nllb-200-3.3B")]
+    revision: str | None = result(
+        None, neutral=None, description="commit of the hub's repository; required for a hub id"
+    )
+    batch_size: int = execution(16, neutral=16, ge=1, description="pieces per forward pass")
+    max_tokens: int = result(512, neutral=512, ge=8, description="of a piece, and of its translation")
+    precision: Literal["float32", "bfloat16"] = result("bfloat16", neutral="bfloat16")
+    beams: int = result(4, neutral=4, ge=1, description="1 is greedy decoding")
+    codes: dict[Name, str] = result(
+        {}, neutral={}, description="language -> the model's code, where translating.LANGUAGES has none"
+    )
+    licence: str | None = structure(
+        None, description="passed on to its translations; default: NLLB's, for a facebook/nllb"
+    )
 
 
 class LlmTranslator(Section):
     """A language model that is asked to translate."""
 
-    llm: Name = Field(description="key of `llms`")
-    prompt: Name = Field("translate-v1", description="prompt file in llm/prompt_files")
-    max_tokens: int = Field(512, ge=8, description="of a piece, counted as a third of its bytes")
-    licence: str | None = Field(None, description="or terms of use; passed on to its translations")
+    llm: Annotated[Name, structure(description="key of `llms`")]
+    prompt: Name = structure("translate-v1", description="prompt file in llm/prompt_files")
+    max_tokens: int = result(512, neutral=512, ge=8, description="of a piece, counted as a third of its bytes")
+    licence: str | None = structure(None, description="or terms of use; passed on to its translations")
 
 
 def _translator_kind(value: Any) -> str:
@@ -171,31 +200,41 @@ class Overlap(Section):
     at its ends.
     """
 
-    words: int = Field(13, ge=1, description="length of the runs compared; a shorter prompt is compared as a whole")
-    characters: int = Field(26, ge=1, description="the same, for text without spaces between its words")
-    share: float = Field(0.5, gt=0, le=1, description="of a prompt's runs that may not stand in one training row")
+    words: int = result(
+        13, neutral=13, ge=1, description="length of the runs compared; a shorter prompt is compared as a whole"
+    )
+    characters: int = result(26, neutral=26, ge=1, description="the same, for text without spaces between its words")
+    share: float = result(
+        0.5, neutral=0.5, gt=0, le=1, description="of a prompt's runs that may not stand in one training row"
+    )
 
 
 class Mixture(Section):
     """A training set: rows per language in stated fractions; draws are nested, a smaller one is part of a larger."""
 
-    per_language: int = Field(ge=1, description="rows per language, all parts together")
-    parts: dict[Name, Fraction] = Field(description="source -> fraction of the final mixture; the fractions sum to one")
-    languages: Names | None = Field(None, description="default: the experiment's")
-    seed: int = Field(0, description="of the order in which rows are drawn")
+    per_language: Annotated[int, result(ge=1, description="rows per language, all parts together")]
+    parts: Annotated[
+        dict[Name, Fraction], result(description="source -> fraction of the final mixture; the fractions sum to one")
+    ]
+    languages: Names | None = result(None, neutral=None, description="default: the experiment's")
+    seed: int = result(0, neutral=0, description="of the order in which rows are drawn")
 
 
 class Suite(Section):
     """Held-out prompts that every model answers."""
 
-    source: Name = Field(description="key of `sources`")
-    split: Split = Field("test", description="which rows of the source")
-    per_language: int | None = Field(None, ge=1, description="prompts per language; default: all")
-    languages: Names | None = Field(None, description="default: the experiment's")
-    metric: Metric = Field(
-        description="harm: each answer is classified; preference: compared with the baseline's; benign: classified, of "
-        "harmless prompts, so that refusing too much shows; labels: the source's own answers, to measure the judges"
-    )
-    answers_in: Literal["prompt", "any"] = Field(
+    source: Annotated[Name, structure(description="key of `sources`")]
+    split: Split = result("test", neutral="test", description="which rows of the source")
+    per_language: int | None = result(None, neutral=None, ge=1, description="prompts per language; default: all")
+    languages: Names | None = result(None, neutral=None, description="default: the experiment's")
+    metric: Annotated[
+        Metric,
+        structure(
+            description="harm: each answer is classified; preference: compared with the baseline's; "
+            "benign: classified, of harmless prompts, so that refusing too much shows; "
+            "labels: the source's own answers, to measure the judges"
+        ),
+    ]
+    answers_in: Literal["prompt", "any"] = structure(
         "prompt", description="the language that answers should be in; any: it is not looked at"
     )

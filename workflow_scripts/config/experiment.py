@@ -5,9 +5,10 @@ test fails when the two differ.  What a single section can check is checked here
 room `experiment`.
 """
 
-from pydantic import Field
+from typing import Annotated
 
 from workflow_scripts.config.data import Mixture, Overlap, Source, Suite, Translator
+from workflow_scripts.config.fields import structure
 from workflow_scripts.config.generation import Generation
 from workflow_scripts.config.judging import LLM, Judge
 from workflow_scripts.config.machine import Budget, Lengths, Machine
@@ -21,31 +22,31 @@ from workflow_scripts.config.training import Training
 class Config(Section):
     """An experiment."""
 
-    experiment: Name = Field(description="its folder in results/")
-    seeds: Distinct[Seed] = Field(description="each is a whole chain: base, trainings, merges")
-    languages: Names
-    sources: dict[Name, Source]
-    translators: dict[Name, Translator] = Field({}, description="what translates sources")
-    mixtures: dict[Name, Mixture]
-    suites: dict[Name, Suite]
-    overlap: Overlap = Overlap()
-    architectures: dict[Name, Architecture] = {}
-    training: dict[Name, Training] = {}
-    merging: dict[Name, Merging] = {}
-    models: dict[str, ModelRow]
-    baseline: Name = Field(description="the model that all are compared with")
-    keep_merges: bool = Field(
+    experiment: Annotated[Name, structure(description="its folder in results/")]
+    seeds: Annotated[Distinct[Seed], structure(description="each is a whole chain: base, trainings, merges")]
+    languages: Annotated[Names, structure()]
+    sources: Annotated[dict[Name, Source], structure()]
+    translators: dict[Name, Translator] = structure({}, description="what translates sources")
+    mixtures: Annotated[dict[Name, Mixture], structure()]
+    suites: Annotated[dict[Name, Suite], structure()]
+    overlap: Overlap = structure(Overlap())
+    architectures: dict[Name, Architecture] = structure({})
+    training: dict[Name, Training] = structure({})
+    merging: dict[Name, Merging] = structure({})
+    models: Annotated[dict[str, ModelRow], structure()]
+    baseline: Annotated[Name, structure(description="the model that all are compared with")]
+    keep_merges: bool = structure(
         True, description="false: weights of merges that are nobody's parent go once they have answered"
     )
-    contrasts: dict[str, Contrast] = Field({}, description="name -> a mix against a merge")
-    generation: Generation
-    llms: dict[Name, LLM] = Field({}, description="language models that write: rephrase, complete, translate")
-    judges: dict[Name, Judge]
-    machine: Machine = Machine()
-    lengths: Lengths = Lengths()
-    budget: Budget = Budget()
-    bootstrap: Bootstrap = Bootstrap()
-    power: Power = Power()
-    tables: dict[Name, TableItem] = {}
-    figures: dict[Name, FigureItem] = {}
-    reproduces: str | None = Field(None, description="a file of published/ whose values stand beside ours")
+    contrasts: dict[str, Contrast] = structure({}, description="name -> a mix against a merge")
+    generation: Annotated[Generation, structure()]
+    llms: dict[Name, LLM] = structure({}, description="language models that write: rephrase, complete, translate")
+    judges: Annotated[dict[Name, Judge], structure()]
+    machine: Machine = structure(Machine())
+    lengths: Lengths = structure(Lengths())
+    budget: Budget = structure(Budget())
+    bootstrap: Bootstrap = structure(Bootstrap())
+    power: Power = structure(Power())
+    tables: dict[Name, TableItem] = structure({})
+    figures: dict[Name, FigureItem] = structure({})
+    reproduces: str | None = structure(None, description="a file of published/ whose values stand beside ours")

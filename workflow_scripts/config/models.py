@@ -4,27 +4,30 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, model_validator
 
+from workflow_scripts.config.fields import execution, result, structure
 from workflow_scripts.config.section import Name, Names, Section
 
 
 class Architecture(Section):
     """Fields of transformers' CohereConfig; the vocabulary is the tokenizer's."""
 
-    hidden_size: int = Field(ge=1)
-    intermediate_size: int = Field(ge=1)
-    num_hidden_layers: int = Field(ge=1)
-    num_attention_heads: int = Field(ge=1)
-    num_key_value_heads: int | None = Field(None, ge=1, description="fewer: grouped-query attention; null: as many")
-    max_position_embeddings: int = Field(8192, ge=1, description="tokens")
-    hidden_act: str = "silu"
-    initializer_range: float = Field(0.02, gt=0)
-    layer_norm_eps: float = Field(1e-5, gt=0)
-    logit_scale: float = Field(0.0625, gt=0)
-    use_qk_norm: bool = False
-    tie_word_embeddings: bool = True
-    attention_bias: bool = False
-    attention_dropout: float = Field(0.0, ge=0, lt=1)
-    rope_parameters: dict[str, Any] | None = None
+    hidden_size: Annotated[int, result(ge=1)]
+    intermediate_size: Annotated[int, result(ge=1)]
+    num_hidden_layers: Annotated[int, result(ge=1)]
+    num_attention_heads: Annotated[int, result(ge=1)]
+    num_key_value_heads: int | None = result(
+        None, neutral=None, ge=1, description="fewer: grouped-query attention; null: as many"
+    )
+    max_position_embeddings: int = result(8192, neutral=8192, ge=1, description="tokens")
+    hidden_act: str = result("silu", neutral="silu")
+    initializer_range: float = result(0.02, neutral=0.02, gt=0)
+    layer_norm_eps: float = result(1e-5, neutral=1e-5, gt=0)
+    logit_scale: float = result(0.0625, neutral=0.0625, gt=0)
+    use_qk_norm: bool = result(False, neutral=False)
+    tie_word_embeddings: bool = result(True, neutral=True)
+    attention_bias: bool = result(False, neutral=False)
+    attention_dropout: float = result(0.0, neutral=0.0, ge=0, lt=1)
+    rope_parameters: dict[str, Any] | None = result(None, neutral=None)
 
     @model_validator(mode="after")
     def _heads_fit(self) -> "Architecture":
@@ -40,45 +43,50 @@ class Architecture(Section):
 class Load(Section):
     """A model that exists: a local folder or a hub id."""
 
-    load: str = Field(description="path of a folder, or a hub id")
-    revision: str | None = Field(None, description="commit of the hub's repository; required for a hub id")
-    trust_remote_code: bool = False
-    licence: str | None = Field(None, description="passed on to all that is made of the model")
-    architecture: dict[str, Any] | None = Field(
+    load: Annotated[str, result(description="path of a folder, or a hub id")]
+    revision: str | None = result(
+        None, neutral=None, description="commit of the hub's repository; required for a hub id"
+    )
+    trust_remote_code: bool = result(False, neutral=False)
+    licence: str | None = structure(None, description="passed on to all that is made of the model")
+    architecture: dict[str, Any] | None = execution(
         None,
+        neutral=None,
         description="what its config.json says, for sizes before it is at hand: hidden_size, ... vocab_size",
     )
-    evaluate: bool = True
+    evaluate: bool = structure(True)
 
 
 class Init(Section):
     """A model with random weights, and a tokenizer made from the words of a mixture."""
 
-    init: Name = Field(description="key of `architectures`")
-    tokenizer: Name = Field(description="key of `mixtures`: its words are the vocabulary")
-    seed: int = Field(0, ge=0, lt=1000)
-    evaluate: bool = False
+    init: Annotated[Name, structure(description="key of `architectures`")]
+    tokenizer: Annotated[Name, structure(description="key of `mixtures`: its words are the vocabulary")]
+    seed: int = result(0, neutral=0, ge=0, lt=1000)
+    evaluate: bool = structure(False)
 
 
 class Train(Section):
     """A training of a parent on a mixture, or on some of its languages, parts or rows."""
 
-    train: Name = Field(description="key of `training`")
-    parent: Name
-    mixture: Name
-    languages: Names | None = Field(None, description="only the mixture's rows in these languages")
-    parts: Names | None = Field(None, description="only these parts of the mixture")
-    per_language: int | None = Field(None, ge=1, description="only so many rows per language, the fractions kept")
-    reseed: int = Field(0, ge=0, lt=1000, description="another draw of all the training's random numbers")
-    evaluate: bool = True
+    train: Annotated[Name, structure(description="key of `training`")]
+    parent: Annotated[Name, structure()]
+    mixture: Annotated[Name, structure()]
+    languages: Names | None = result(None, neutral=None, description="only the mixture's rows in these languages")
+    parts: Names | None = result(None, neutral=None, description="only these parts of the mixture")
+    per_language: int | None = result(
+        None, neutral=None, ge=1, description="only so many rows per language, the fractions kept"
+    )
+    reseed: int = result(0, neutral=0, ge=0, lt=1000, description="another draw of all the training's random numbers")
+    evaluate: bool = structure(True)
 
 
 class Merge(Section):
     """A merge of parents."""
 
-    merge: Name = Field(description="key of `merging`")
-    parents: list[str] = Field(min_length=1, description="names, or patterns such as sft-mono-*")
-    evaluate: bool = True
+    merge: Annotated[Name, structure(description="key of `merging`")]
+    parents: Annotated[list[str], structure(min_length=1, description="names, or patterns such as sft-mono-*")]
+    evaluate: bool = structure(True)
 
 
 KINDS: dict[str, type[Section]] = {"load": Load, "init": Init, "train": Train, "merge": Merge}
@@ -91,10 +99,10 @@ class ModelRow(Section):
 
     model_config = ConfigDict(extra="allow", frozen=True)
 
-    for_: Grid | None = Field(
+    for_: Grid | None = structure(
         None, alias="for", description="grid: {key: [values]} for all combinations, or a list of rows"
     )
-    with_: dict[str, Any] = Field(
+    with_: dict[str, Any] = structure(
         {}, alias="with", description="overrides of the named settings of training or merging"
     )
 
@@ -109,8 +117,12 @@ class ModelRow(Section):
 class Contrast(Section):
     """A mix against a merge: the question, with what both sides had the same of."""
 
-    mix: Name
-    merge: Name
-    matched: Literal["rows", "examples", "none"] = Field(
-        description="rows: the parents' sets together are the mix; examples: as many seen; none: every table says so"
-    )
+    mix: Annotated[Name, structure()]
+    merge: Annotated[Name, structure()]
+    matched: Annotated[
+        Literal["rows", "examples", "none"],
+        result(
+            description="rows: the parents' sets together are the mix; examples: as many seen; "
+            "none: every table says so"
+        ),
+    ]

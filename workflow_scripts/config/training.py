@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from workflow_scripts.config.fields import execution, result
 from workflow_scripts.config.section import Section
 
 Scheduler = Literal[
@@ -22,56 +23,75 @@ Beta = Annotated[float, Field(ge=0, lt=1)]
 class Lora(Section):
     """Low-rank adaptation (arXiv 2106.09685); merged into full weights when training ends."""
 
-    r: int = Field(ge=1, description="rank")
-    alpha: float = Field(gt=0, description="scale: the update is multiplied by alpha / r")
-    dropout: float = Field(0.0, ge=0, lt=1)
-    targets: list[str] | Literal["all-linear"] = Field("all-linear", description="names of the adapted modules")
+    r: Annotated[int, result(ge=1, description="rank")]
+    alpha: Annotated[float, result(gt=0, description="scale: the update is multiplied by alpha / r")]
+    dropout: float = result(0.0, neutral=0.0, ge=0, lt=1)
+    targets: list[str] | Literal["all-linear"] = result(
+        "all-linear", neutral="all-linear", description="names of the adapted modules"
+    )
 
 
 class Training(Section):
     """Settings of TRL's SFTTrainer or DPOTrainer."""
 
-    method: Literal["sft", "dpo"]
-    epochs: float = Field(1.0, gt=0)
-    batch_size: int = Field(ge=1, description="examples per optimizer step, of all devices together")
-    accumulation: int = Field(1, ge=1, description="forward passes of each device that share an optimizer step")
-    processes: int = Field(
-        1, ge=1, description="devices that train together; others give other bits, since sums differ"
+    method: Annotated[Literal["sft", "dpo"], result()]
+    epochs: float = result(1.0, neutral=1.0, gt=0)
+    batch_size: Annotated[int, result(ge=1, description="examples per optimizer step, of all devices together")]
+    accumulation: int = execution(
+        1, neutral=1, ge=1, description="forward passes of each device that share an optimizer step"
     )
-    parallel: Literal["ddp", "fsdp"] = Field(
-        "ddp", description="of several processes: whole copies, or everything sharded; profiles/accelerate"
+    processes: int = execution(
+        1, neutral=1, ge=1, description="devices that train together; others give other bits, since sums differ"
     )
-    learning_rate: float = Field(ge=0)
-    scheduler: Scheduler = Field("cosine", description="names of transformers' SchedulerType")
-    scheduler_options: dict[str, float | int] = Field(
-        {}, description="of the scheduler, as num_cycles of cosine_with_restarts, power of polynomial"
+    parallel: Literal["ddp", "fsdp"] = execution(
+        "ddp",
+        neutral="ddp",
+        description="of several processes: whole copies, or everything sharded; profiles/accelerate",
     )
-    warmup_steps: int = Field(0, ge=0)
-    max_grad_norm: float = Field(1.0, gt=0)
-    weight_decay: float = Field(0.0, ge=0)
-    optimizer: Optimizer = Field("adamw_torch", description="names of transformers' OptimizerNames")
-    betas: tuple[Beta, Beta] = Field((0.9, 0.999), description="decay of the means of gradients and of squares (Adam)")
-    epsilon: float = Field(1e-8, gt=0, description="added to the root of squares (Adam)")
-    max_length: int = Field(ge=1, description="tokens of prompt and completion together")
-    precision: Literal["float32", "bfloat16"] = Field("float32", description="of forward and backward passes")
-    weights: Literal["float32", "bfloat16"] = Field(
-        "float32", description="in which trained weights are held; bfloat16 takes half the memory and loses small steps"
+    learning_rate: Annotated[float, result(ge=0)]
+    scheduler: Scheduler = result("cosine", neutral="cosine", description="names of transformers' SchedulerType")
+    scheduler_options: dict[str, float | int] = result(
+        {}, neutral={}, description="of the scheduler, as num_cycles of cosine_with_restarts, power of polynomial"
     )
-    gradient_checkpointing: bool = False
-    packing: bool = Field(False, description="several examples per row (sft)")
-    length_grouping: bool = Field(False, description="batches of similar length")
-    save_steps: int = Field(
-        100, ge=1, description="optimizer steps between checkpoints, from which a killed job resumes"
+    warmup_steps: int = result(0, neutral=0, ge=0)
+    max_grad_norm: float = result(1.0, neutral=1.0, gt=0)
+    weight_decay: float = result(0.0, neutral=0.0, ge=0)
+    optimizer: Optimizer = result(
+        "adamw_torch", neutral="adamw_torch", description="names of transformers' OptimizerNames"
     )
-    logging_steps: int = Field(10, ge=1)
-    threads: int = Field(1, ge=1, description="CPU threads: part of the recipe, since another number gives other bits")
-    beta: float = Field(0.1, gt=0, description="strength of the reference model (dpo)")
-    loss_type: DpoLoss = Field("sigmoid", description="of TRL's DPOTrainer (dpo)")
-    precompute_reference: bool = Field(
-        False, description="the reference's log-probabilities once, before training, not at every step (dpo)"
+    betas: tuple[Beta, Beta] = result(
+        (0.9, 0.999), neutral=(0.9, 0.999), description="decay of the means of gradients and of squares (Adam)"
     )
-    lora: Lora | None = None
-    trust_remote_code: bool = False
+    epsilon: float = result(1e-8, neutral=1e-8, gt=0, description="added to the root of squares (Adam)")
+    max_length: Annotated[int, result(ge=1, description="tokens of prompt and completion together")]
+    precision: Literal["float32", "bfloat16"] = result(
+        "float32", neutral="float32", description="of forward and backward passes"
+    )
+    weights: Literal["float32", "bfloat16"] = result(
+        "float32",
+        neutral="float32",
+        description="in which trained weights are held; bfloat16 takes half the memory and loses small steps",
+    )
+    gradient_checkpointing: bool = execution(False, neutral=False)
+    packing: bool = result(False, neutral=False, only=("sft",), description="several examples per row (sft)")
+    length_grouping: bool = result(False, neutral=False, description="batches of similar length")
+    save_steps: int = execution(
+        100, neutral=100, ge=1, description="optimizer steps between checkpoints, from which a killed job resumes"
+    )
+    logging_steps: int = execution(10, neutral=10, ge=1)
+    threads: int = execution(
+        1, neutral=1, ge=1, description="CPU threads: part of the recipe, since another number gives other bits"
+    )
+    beta: float = result(0.1, neutral=0.1, only=("dpo",), gt=0, description="strength of the reference model (dpo)")
+    loss_type: DpoLoss = result("sigmoid", neutral="sigmoid", only=("dpo",), description="of TRL's DPOTrainer (dpo)")
+    precompute_reference: bool = execution(
+        False,
+        neutral=False,
+        only=("dpo",),
+        description="the reference's log-probabilities once, before training, not at every step (dpo)",
+    )
+    lora: Lora | None = result(None, neutral=None)
+    trust_remote_code: bool = result(False, neutral=False)
 
     @model_validator(mode="after")
     def _batches_split(self) -> "Training":

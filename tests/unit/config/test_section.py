@@ -1,17 +1,10 @@
-"""Names are safe, values stay as they were read, and every section is described."""
+"""Names are safe, and values stay as they were read."""
 
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from workflow_scripts.config import experiment  # imports every section
 from workflow_scripts.config.data import Suite
-from workflow_scripts.config.section import Name, Section
-
-
-def sections(kind=Section):
-    for section in kind.__subclasses__():
-        yield section
-        yield from sections(section)
+from workflow_scripts.config.section import Name
 
 
 @pytest.mark.parametrize("name", ["", "a b", "../a", "a/b", "-a", ".a", "ä", "a{b}", "a*"])
@@ -29,9 +22,3 @@ def test_sections_do_not_change_after_they_are_read():
     suite = Suite.model_validate({"source": "redteam", "metric": "harm"})
     with pytest.raises(ValidationError, match="frozen"):
         suite.metric = "preference"
-
-
-def test_every_section_says_what_it_is_for():
-    assert experiment.Config in sections()
-    for section in sections():
-        assert section.__doc__, section
