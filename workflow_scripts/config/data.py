@@ -166,7 +166,7 @@ class ModelTranslator(Section):
     precision: Literal["float32", "bfloat16"] = result("bfloat16", neutral="bfloat16")
     beams: int = result(4, neutral=4, ge=1, description="1 is greedy decoding")
     codes: dict[Name, str] = result(
-        {}, neutral={}, description="language -> the model's code, where translating.LANGUAGES has none"
+        {}, neutral={}, description="language -> the model's code, where base/languages.py has none"
     )
     licence: str | None = structure(
         None, description="passed on to its translations; default: NLLB's, for a facebook/nllb"

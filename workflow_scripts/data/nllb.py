@@ -11,7 +11,8 @@ from transformers.utils import logging
 
 from workflow_scripts.base import work_counter
 from workflow_scripts.base.errors import UserError
-from workflow_scripts.data.translating import LANGUAGES, Piece
+from workflow_scripts.base.languages import LANGUAGES
+from workflow_scripts.data.translators import Piece
 
 
 class Engine:

@@ -7,11 +7,11 @@ import importlib.metadata
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
 from workflow_scripts.base import hashing, hub
 from workflow_scripts.base.errors import UserError
-from workflow_scripts.data.translating import LANGUAGES, Piece, Translator
+from workflow_scripts.base.languages import language_name
 from workflow_scripts.llm import prompts
 from workflow_scripts.llm.client import PARAMETERS, Client, Request
 from workflow_scripts.process import command
@@ -20,6 +20,36 @@ from workflow_scripts.store.append_only import AppendOnlyRows
 
 TAKEN = ("*.json", "*.safetensors", "*.model")
 COMMIT_EVERY = 200  # pieces that a power cut may cost
+
+
+class Piece(NamedTuple):
+    """What is translated at once, and from and into which language."""
+
+    text: str
+    source: str
+    target: str
+
+
+class Translator(Protocol):
+    """What translates pieces.
+
+    Attributes:
+        by_sentence: whether pieces are sentences, or as much as fits.
+        most: the largest size of a piece.
+        place: key of its pieces in the store, None where a ledger keeps them.
+    """
+
+    by_sentence: bool
+    most: int
+    place: str | None
+
+    def size(self, text: str) -> int:
+        """The size of a text, in the translator's tokens."""
+        ...
+
+    def translate(self, pieces: Sequence[Piece]) -> dict[Piece, str | None]:
+        """The translation of each piece; None where there is none to be had, as of what a provider filters."""
+        ...
 
 
 class ModelTranslator:
@@ -117,7 +147,7 @@ class LlmTranslator:
         }
 
     def _request(self, piece: Piece) -> Request:
-        names = {"{SOURCE}": LANGUAGES[piece.source][0], "{TARGET}": LANGUAGES[piece.target][0]}
+        names = {"{SOURCE}": language_name(piece.source), "{TARGET}": language_name(piece.target)}
         template = self.work["prompt"]
         for place, name in names.items():
             template = template.replace(place, name)

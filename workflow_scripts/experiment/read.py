@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from workflow_scripts.base.errors import UserError
+from workflow_scripts.base.languages import LANGUAGES
 from workflow_scripts.config.data import (
     DERIVED,
     DatasetSource,
@@ -28,7 +29,7 @@ from workflow_scripts.config.merging import MergeMethod, Merging
 from workflow_scripts.config.models import KINDS, Init, Load, Merge, Train
 from workflow_scripts.config.paper import METRICS, FigureItem, TableItem
 from workflow_scripts.config.training import Training
-from workflow_scripts.data import allocation, translating
+from workflow_scripts.data import allocation
 from workflow_scripts.data.formats import FORMATS
 from workflow_scripts.experiment import training_data
 from workflow_scripts.experiment.config_errors import PLACEHOLDER, Mistakes, parse, typed
@@ -350,7 +351,7 @@ def _check_translation(at: str, name: str, source: TranslateSource, config: Conf
         return
     codes = getattr(config.translators[source.translator], "codes", {})
     for language in dict.fromkeys([*(_spoken(source.translate, config) or []), *source.languages]):
-        if language not in translating.LANGUAGES and language not in codes:
+        if language not in LANGUAGES and language not in codes:
             mistakes.add(
                 f"translators.{source.translator}.codes", f"the code of '{language}' is not known; add it here"
             )

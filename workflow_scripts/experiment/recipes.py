@@ -33,12 +33,12 @@ WORK: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "source": ("data.source", "rows", ()),
     "dataset": ("data.dataset", "rows", ()),
     "translate": (
-        "data.translating",
+        "data.translate",
         "derive",
         ("lingua-language-detector",),
     ),  # its translator adds its own
     "overlap": ("data.overlap", "find", ()),
-    "synthesise": ("data.synthesis", "rows", ("lingua-language-detector",)),
+    "synthesise": ("data.synthesise", "rows", ("lingua-language-detector",)),
     "mixture": ("data.mixture", "draw", ()),
     "suite": ("data.suite", "choose", ()),
     "initialise": ("train.trainer", "initialise", ("torch", "transformers", "tokenizers")),

@@ -42,6 +42,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
 from workflow_scripts.base.errors import UserError
+from workflow_scripts.base.languages import language_name
 from workflow_scripts.paper import tables
 from workflow_scripts.paper.tables import Line, Study
 from workflow_scripts.paper.typeset import DOUBLE, SECTION
@@ -234,9 +235,7 @@ def _foot(found: list[Line], item: Mapping[str, Any], study: Study) -> str:
         text.append(f"Not matched with the reference in rows or examples: {', '.join(unmatched)}.")
     if any(line.cell.saturated for line in found):
         text.append(f"{DOUBLE} The rate itself is below 5% or above 95%.")
-    if weak := list(
-        dict.fromkeys(f"{line.row} ({tables.language_name(line.language)})" for line in found if line.weak)
-    ):
+    if weak := list(dict.fromkeys(f"{line.row} ({language_name(line.language)})" for line in found if line.weak)):
         everywhere = len(weak) == len(dict.fromkeys((line.row, line.language) for line in found if line.difference))
         text.append(
             f"{SECTION} Too few prompts to claim a difference that matters: {'all' if everywhere else ', '.join(weak)}."
@@ -313,7 +312,7 @@ def languages(name: str, item: Mapping[str, Any], study: Study, _: Curves) -> tu
             else:
                 x = at + (barred.index(line.row) - (len(barred) - 1) / 2) * step
                 _bar(ax, x, step, line, colours[line.row], numbered=False)
-        ax.set_xticks(range(len(codes)), [tables.language_name(code) for code in codes])
+        ax.set_xticks(range(len(codes)), [language_name(code) for code in codes])
         ax.set_xlim(-0.55, len(codes) - 0.45)
     return figure, tables.tidy(found, study)
 

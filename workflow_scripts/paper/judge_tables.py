@@ -25,8 +25,9 @@ import numpy as np
 import pyarrow as pa
 
 from workflow_scripts.base.errors import UserError
+from workflow_scripts.base.languages import language_name
 from workflow_scripts.paper import typeset
-from workflow_scripts.paper.tables import Study, data_under, language_name
+from workflow_scripts.paper.tables import Study, data_under
 from workflow_scripts.paper.typeset import Block, Column, Entry, Table
 from workflow_scripts.statistics import agreement
 from workflow_scripts.statistics.agreement import Errors, Estimate

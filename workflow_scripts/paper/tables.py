@@ -33,6 +33,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from workflow_scripts.base.errors import UserError
+from workflow_scripts.base.languages import language_name
 from workflow_scripts.paper import typeset, verdicts
 from workflow_scripts.paper.typeset import DAGGER, DOUBLE, SECTION, Block, Column, Entry, Table
 from workflow_scripts.statistics import significance
@@ -45,11 +46,6 @@ if TYPE_CHECKING:
 
 COSTS = ("rows", "examples", "tokens", "steps")
 ARROWS = {1: " ↑", -1: " ↓", 0: ""}
-LANGUAGES = {
-    "ar": "Arabic", "de": "German", "en": "English", "es": "Spanish", "fr": "French", "hi": "Hindi", "it": "Italian",
-    "ja": "Japanese", "ko": "Korean", "pt": "Portuguese", "ru": "Russian", "sr": "Serbian", "sw": "Swahili",
-    "tl": "Filipino", "tr": "Turkish", "vi": "Vietnamese", "yo": "Yoruba", "zh": "Chinese", "pooled": "pooled",
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -115,11 +111,6 @@ class Line:
     def unmatched(self) -> bool:
         """Whether the model is compared with another one whose training had the same of nothing."""
         return self.difference is not None and self.matched is None
-
-
-def language_name(code: str) -> str:
-    """The English name of a language, or a topic without its kind; the code itself if it is not known here."""
-    return LANGUAGES.get(code, code.partition("=")[2] or code)
 
 
 # Lines

@@ -15,7 +15,7 @@ from tests.openai_server import OpenAIServer
 from workflow_scripts.base import hashing, records, work_counter
 from workflow_scripts.base.errors import UserError
 from workflow_scripts.data import translators
-from workflow_scripts.data.translating import Piece
+from workflow_scripts.data.translators import Piece
 from workflow_scripts.llm import client, prompts
 from workflow_scripts.store.append_only import AppendOnlyRows
 
