@@ -111,7 +111,7 @@ def initialise(shape: str, folder: Path) -> None:
     from transformers import CohereConfig, CohereForCausalLM
 
     from workflow_scripts.base import records
-    from workflow_scripts.train import trainer
+    from workflow_scripts.train import random_model
 
     if (folder / "model.safetensors").exists():
         return
@@ -120,7 +120,7 @@ def initialise(shape: str, folder: Path) -> None:
     everything["prompt"] = " ".join(words(architecture["vocab_size"] - 7))
     small = {"hidden_size": 8, "intermediate_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1}
     told = pa.Table.from_pylist([{**everything, "completion": "w0", "rejected": "w0"}], schema=records.ROWS)
-    trainer.initialise({"architecture": small, "seed": 0}, told, folder)
+    random_model.initialise({"architecture": small, "seed": 0}, told, folder)
     ids = {
         name: json.loads((folder / "config.json").read_text())[name]
         for name in ("bos_token_id", "eos_token_id", "pad_token_id")
@@ -133,11 +133,11 @@ def initialise(shape: str, folder: Path) -> None:
 
 
 def train(part: str, shape: str, folder: Path) -> dict[str, Any]:
-    from workflow_scripts.train import trainer
+    from workflow_scripts.train import trainer, watch
 
     size, settings = SIZES[shape], settings_of(part, shape)
     moments: list[float] = []
-    trainer.meter = type("Moments", (), {"count": staticmethod(lambda *_: moments.append(moment()))})  # type: ignore[assignment]
+    watch.work_counter = type("Moments", (), {"count": staticmethod(lambda *_: moments.append(moment()))})  # type: ignore[assignment]
     output = folder / part
     trainer.train(settings, folder / "init", rows(shape), folder / "work", output)
     shutil.rmtree(folder / "work", ignore_errors=True)

@@ -41,7 +41,7 @@ WORK: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "synthesise": ("data.synthesise", "rows", ("lingua-language-detector",)),
     "mixture": ("data.mixture", "draw", ()),
     "suite": ("data.suite", "choose", ()),
-    "initialise": ("train.trainer", "initialise", ("torch", "transformers", "tokenizers")),
+    "initialise": ("train.random_model", "initialise", ("torch", "transformers", "tokenizers")),
     "load": ("train.load", "fetch", ()),
     "train": ("train.trainer", "train", ("torch", "transformers", "trl", "accelerate", "peft")),
     "merge": ("merge.with_mergekit", "merge", ("torch", "mergekit")),

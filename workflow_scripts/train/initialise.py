@@ -23,7 +23,7 @@ def main(arguments: list[str]) -> None:
     data = hashing.of_table(rows.select(["prompt", "completion", "rejected"]))
 
     def make(_: Path, output: Path) -> dict[str, Any]:
-        command.heavy("train.trainer").initialise(given.recipe["work"], rows, output)
+        command.heavy("train.random_model").initialise(given.recipe["work"], rows, output)
         return {}
 
     key = finished_work.key(given.recipe["work"], data=data)

@@ -11,12 +11,12 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from tests.unit.train.test_trainer import RECIPE, ROWS, bits
-from tests.unit.train.test_trainer import parent as parent  # the fixture
+from tests.unit.train.tiny import RECIPE, ROWS, bits
+from tests.unit.train.tiny import parent as parent  # the fixture
 from workflow_scripts.base import disk, records
 from workflow_scripts.base.errors import UserError
 from workflow_scripts.store import finished_work
-from workflow_scripts.train import trainer
+from workflow_scripts.train import checkpoints, trainer
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def test_a_training_on_a_full_disk_keeps_its_checkpoint_and_goes_on_when_there_i
     work = small / "work" / "key"
     assert not (work / "output").exists() and not (small / "models").exists()
     (checkpoint,) = (work / "state").glob("checkpoint-*")
-    assert trainer._last_whole(work / "state") == checkpoint
+    assert checkpoints.last_whole(work / "state") == checkpoint
     grow(small)
     finished_work.get_or_make(small, "key", make)
     finished_work.get_or_make(tmp_path, "key", make)

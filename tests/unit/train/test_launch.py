@@ -14,11 +14,11 @@ import torch
 from safetensors.torch import load_file
 
 from tests.processes import descendants, is_alive, wait_for
-from tests.unit.train.test_trainer import ARCHITECTURE, LORA, RECIPE, ROWS, bits, losses
-from tests.unit.train.test_trainer import parent as parent  # the fixture
+from tests.unit.train.tiny import ARCHITECTURE, LORA, RECIPE, ROWS, bits, losses
+from tests.unit.train.tiny import parent as parent  # the fixture
 from workflow_scripts.base import records, work_counter
 from workflow_scripts.base.errors import UserError
-from workflow_scripts.train import launch, trainer
+from workflow_scripts.train import launch, random_model, trainer
 
 pytestmark = pytest.mark.scale
 
@@ -75,7 +75,7 @@ def done(parent: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Do
     whole = {name: Done(folder / name, parent, settings) for name, settings in TOGETHER.items()}
     killed = {name: Done(folder / name, parent, settings, steps=3) for name, settings in KILLED.items()}
     wide = {**ARCHITECTURE, "intermediate_size": 100_000}  # 150 MB in float32, so two models, gradients and states: 750
-    trainer.initialise({"architecture": wide, "seed": 0}, ROWS, folder / "wide")
+    random_model.initialise({"architecture": wide, "seed": 0}, ROWS, folder / "wide")
     one = {"processes": 1, "method": "dpo", "batch_size": 32}
     wrong = {
         "diverges": Done(folder / "diverges", parent, {"parallel": "fsdp", "learning_rate": 1e30}),

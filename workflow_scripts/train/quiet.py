@@ -1,0 +1,13 @@
+"""Keeps the libraries that train quiet."""
+
+import datasets
+import huggingface_hub.constants
+import transformers
+
+
+def quieten() -> None:
+    """Keep the libraries' notices, progress bars and telemetry off; errors still come as exceptions."""
+    huggingface_hub.constants.HF_HUB_DISABLE_TELEMETRY = True
+    transformers.utils.logging.set_verbosity_error()
+    transformers.utils.logging.disable_progress_bar()
+    datasets.disable_progress_bars()
