@@ -14,7 +14,8 @@ from workflow_scripts.experiment import provenance
 from workflow_scripts.run import session
 from workflow_scripts.config.data import DatasetSource, FileSource, SynthesisSource, TranslateSource, WorldSource
 from workflow_scripts.config.models import Init, Load, Merge, Train
-from workflow_scripts.experiment.read import ConfigError, load
+from workflow_scripts.experiment.config_errors import ConfigError
+from workflow_scripts.experiment.table_of_models import load
 from workflow_scripts.llm.client import RULES
 from workflow_scripts.experiment.recipes import Judged, Recipes
 from workflow_scripts.forecast.resources import Needs, Requirements

@@ -20,7 +20,7 @@ from bench.stale import REPOSITORY, Bench, Run
 from tests import standins, tiny_nllb
 from tests.openai_server import OpenAIServer
 from workflow_scripts.base import records
-from workflow_scripts.experiment.read import load
+from workflow_scripts.experiment.table_of_models import load
 
 pytestmark = pytest.mark.scale
 

@@ -8,8 +8,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from bench.stale import Run
-from workflow_scripts.experiment.read import load
 from workflow_scripts.experiment.recipes import Recipes
+from workflow_scripts.experiment.table_of_models import load
 from workflow_scripts.process import job
 
 MODEL = Path("results/nano/seed0/models/mix")

@@ -9,8 +9,8 @@ import pytest
 
 from bench.stale import Run
 from workflow_scripts.base import records
-from workflow_scripts.experiment.read import load
 from workflow_scripts.experiment.recipes import Recipes
+from workflow_scripts.experiment.table_of_models import load
 from workflow_scripts.paper import table
 
 EVALUATED = ["base", "general", "safety", "mix", "slerp"]

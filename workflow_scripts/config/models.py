@@ -1,5 +1,6 @@
 """The table of models: its rows, the architectures of models with random weights, and contrasts between models."""
 
+import re
 from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, model_validator
@@ -91,6 +92,7 @@ class Merge(Section):
 
 KINDS: dict[str, type[Section]] = {"load": Load, "init": Init, "train": Train, "merge": Merge}
 Values = Annotated[list[Any], Field(min_length=1)]
+PLACEHOLDER = re.compile(r"\{([^{}]*)\}")  # of a grid, in the name of a model or in one of its values
 Grid = Annotated[dict[str, Values] | list[dict[str, Any]], Field(min_length=1)]
 
 

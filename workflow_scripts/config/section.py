@@ -15,7 +15,8 @@ def _distinct(values: list[Any]) -> list[Any]:
 
 
 Distinct = Annotated[list[T], Field(min_length=1, json_schema_extra={"uniqueItems": True}), AfterValidator(_distinct)]
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$")]
+NAME = r"[A-Za-z0-9][A-Za-z0-9._+-]*"
+Name = Annotated[str, Field(pattern=f"^{NAME}$")]
 Names = Distinct[Name]
 Seed = Annotated[int, Field(ge=0, le=1_000_000)]  # the seed of a chain times 1000, plus this, is a seed of 32 bits
 Fraction = Annotated[float, Field(ge=0, le=1)]

@@ -7,17 +7,17 @@ import copy
 import difflib
 import fnmatch
 import json
-import re
 from collections.abc import Collection
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from workflow_scripts.base.errors import UserError
 from workflow_scripts.config.experiment import Config
+from workflow_scripts.config.models import PLACEHOLDER
 
 Path = tuple[str | int, ...]
 
-PLACEHOLDER = re.compile(r"\{([^{}]*)\}")  # of a grid, in the name of a model or in one of its values
 ENTRIES = {
     *("sources", "translators", "mixtures", "suites", "architectures", "training", "merging", "models", "contrasts"),
     *("llms", "judges"),
@@ -36,7 +36,15 @@ FALLBACK: dict[str, Any] = {
 }
 
 
-class Mistakes:
+class ConfigError(UserError):
+    """All that is wrong with an experiment file, a line each."""
+
+    def __init__(self, lines: list[str]) -> None:
+        super().__init__("\n".join(lines))
+        self.lines = lines
+
+
+class Errors:
     """The lines so far, and what was set aside, by section; '*' is all of a section."""
 
     def __init__(self) -> None:
@@ -71,11 +79,11 @@ class Mistakes:
         return False
 
 
-def parse(raw: Any, mistakes: Mistakes) -> Config:
+def parse(raw: Any, errors: Errors) -> Config:
     """The experiment as far as its types are right; what is not is noted and set aside."""
     raw = json.loads(json.dumps(raw, default=str))
     if not isinstance(raw, dict):
-        mistakes.add("config", "is not a table of keys; see config.yaml for an example")
+        errors.add("config", "is not a table of keys; see config.yaml for an example")
         raw = {}
     while True:  # every pass takes something away, down to FALLBACK
         try:
@@ -83,13 +91,13 @@ def parse(raw: Any, mistakes: Mistakes) -> Config:
         except ValidationError as found:
             telling = _telling(found, raw)
             for path, mistake in telling:
-                mistakes.add(".".join(map(str, path)), _words(mistake))
+                errors.add(".".join(map(str, path)), _words(mistake))
             rest = [path for path, mistake in telling if not _is_removed(raw, path, mistake)]
             for path in rest:
-                _set_aside(raw, path, mistakes)
+                _set_aside(raw, path, errors)
 
 
-def typed(adapter: TypeAdapter[Any], raw: dict[str, Any], at: str, mistakes: Mistakes, tagged: bool = False) -> Any:
+def typed(adapter: TypeAdapter[Any], raw: dict[str, Any], at: str, errors: Errors, tagged: bool = False) -> Any:
     """A value of a type, without its unknown keys; None where something else is wrong with it."""
     raw = copy.deepcopy(raw)
     while True:
@@ -98,7 +106,7 @@ def typed(adapter: TypeAdapter[Any], raw: dict[str, Any], at: str, mistakes: Mis
         except ValidationError as found:
             telling = _telling(found, raw, tag=0 if tagged else None)
             for path, mistake in telling:
-                mistakes.add(".".join(map(str, (at, *path))), _words(mistake))
+                errors.add(".".join(map(str, (at, *path))), _words(mistake))
             if not all(_is_removed(raw, path, mistake) for path, mistake in telling):
                 return None
 
@@ -143,14 +151,14 @@ def _is_removed(raw: Any, path: Path, mistake: Any) -> bool:
     return True
 
 
-def _set_aside(raw: dict[str, Any], path: Path, mistakes: Mistakes) -> None:
+def _set_aside(raw: dict[str, Any], path: Path, errors: Errors) -> None:
     section = str(path[0])
     entries = raw.get(section)
     if section in ENTRIES | ITEMS and isinstance(entries, dict) and len(path) > 1:
         entries.pop(path[1], None)
-        mistakes.set_aside(section, str(path[1]))
+        errors.set_aside(section, str(path[1]))
         return
-    mistakes.set_aside(section)
+    errors.set_aside(section)
     raw.pop(section, None)
     if section in FALLBACK:
         raw[section] = copy.deepcopy(FALLBACK[section])
@@ -162,7 +170,7 @@ def _words(mistake: Any) -> str:
     told, context = mistake["msg"], mistake.get("ctx", {})
     match mistake["type"]:
         case "extra_forbidden":
-            return "unknown key; remove it or mend its spelling (the keys are in config.schema.json)"
+            return "unknown key; remove it or fix its spelling (the keys are in config.schema.json)"
         case "missing":
             return "is missing; add it"
         case "value_error":

@@ -22,9 +22,11 @@ from workflow_scripts.config.training import Training
 from workflow_scripts.data import allocation
 from workflow_scripts.data.formats import FORMATS
 from workflow_scripts.experiment import fingerprint, training_data
-from workflow_scripts.experiment.read import LEXICON, PUBLISHED, Experiment, Model
+from workflow_scripts.experiment.model import Model
+from workflow_scripts.experiment.table_of_models import Experiment
 from workflow_scripts.llm import prompts
 from workflow_scripts.llm.client import RULES
+from workflow_scripts.miniature.world import LEXICON
 from workflow_scripts.paper import published
 from workflow_scripts.process import job
 
@@ -434,6 +436,6 @@ def _published(name: str | None, item: str) -> dict[str, Any] | None:
     """What a paper printed in one item; another item's values are no part of its recipe."""
     if name is None:
         return None
-    known = published.read(PUBLISHED / f"{name}.yaml")
+    known = published.read(published.PUBLISHED / f"{name}.yaml")
     values = [value for value in known.values if value.item == item]
     return known.model_copy(update={"values": tuple(values), "facts": ()}).model_dump(mode="json")

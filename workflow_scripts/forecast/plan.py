@@ -23,7 +23,7 @@ from rich.table import Table
 
 from workflow_scripts.base.errors import UserError
 from workflow_scripts.config.models import Train
-from workflow_scripts.experiment import provenance, read
+from workflow_scripts.experiment import provenance, table_of_models
 from workflow_scripts.experiment.provenance import Artifact
 from workflow_scripts.experiment.recipes import Judged, Recipes
 from workflow_scripts.forecast import work_counts
@@ -429,7 +429,7 @@ def main(arguments: list[str]) -> None:
     given = parser.parse_args(arguments)
     if not given.config.is_file():
         raise UserError(f"{given.config}: no such file; name the experiment's config")
-    recipes = Recipes(read.load(yaml.safe_load(given.config.read_text(encoding="utf-8"))))
+    recipes = Recipes(table_of_models.load(yaml.safe_load(given.config.read_text(encoding="utf-8"))))
     found = quote(recipes, given.gpus)
     if given.json:
         print(json.dumps(asdict(found), indent=1))

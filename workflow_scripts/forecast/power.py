@@ -19,7 +19,7 @@ from workflow_scripts.base.errors import UserError
 from workflow_scripts.config.experiment import Config
 from workflow_scripts.config.paper import Assumption
 from workflow_scripts.data import source, suite
-from workflow_scripts.experiment import read
+from workflow_scripts.experiment import table_of_models
 
 
 def standard_error(prompts: float, clusters: int, variance: float, correlation: float) -> float:
@@ -127,7 +127,7 @@ def main(arguments: list[str]) -> None:
     given = parser.parse_args(arguments)
     if not given.config.is_file():
         raise UserError(f"{given.config}: no such file; name the experiment's config")
-    config = read.load(yaml.safe_load(given.config.read_text(encoding="utf-8"))).config
+    config = table_of_models.load(yaml.safe_load(given.config.read_text(encoding="utf-8"))).config
     family = max(1, 2 * len(config.contrasts))
     table = Table(
         title=f"Smallest detectable difference, points, with a power of {config.power.power:.0%}",

@@ -16,7 +16,7 @@ from workflow_scripts.base import disk
 from workflow_scripts.base.errors import UserError
 from workflow_scripts.config.models import Load
 from workflow_scripts.config.training import Training
-from workflow_scripts.experiment import read
+from workflow_scripts.experiment import table_of_models
 from workflow_scripts.experiment.recipes import Recipes
 from workflow_scripts.forecast import plan
 from workflow_scripts.forecast.resources import Requirements, weights_folder
@@ -180,7 +180,7 @@ def main(arguments: list[str]) -> None:
     given = parser.parse_args(arguments)
     if not given.config.is_file():
         raise UserError(f"{given.config}: no such file; name the experiment's config")
-    recipes = Recipes(read.load(yaml.safe_load(given.config.read_text(encoding="utf-8"))))
+    recipes = Recipes(table_of_models.load(yaml.safe_load(given.config.read_text(encoding="utf-8"))))
     if lines := findings(recipes):
         raise UserError("\n".join(["not ready:", *lines]))
     print("Ready: models, keys, memory, disks and budget are as the experiment needs them.")

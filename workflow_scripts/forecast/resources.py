@@ -15,7 +15,7 @@ from workflow_scripts.base.errors import UserError
 from workflow_scripts.config.merging import MergeMethod
 from workflow_scripts.config.models import Init, Load, Merge
 from workflow_scripts.config.training import Training
-from workflow_scripts.experiment.read import Experiment
+from workflow_scripts.experiment.table_of_models import Experiment
 from workflow_scripts.forecast import work_counts
 from workflow_scripts.models import model_size
 from workflow_scripts.models.architecture import SHAPE

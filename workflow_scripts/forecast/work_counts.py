@@ -11,8 +11,8 @@ from workflow_scripts.config.models import Train
 from workflow_scripts.config.training import Training
 from workflow_scripts.data.formats import FORMATS
 from workflow_scripts.experiment import training_data
-from workflow_scripts.experiment.read import Experiment
 from workflow_scripts.experiment.recipes import Judged
+from workflow_scripts.experiment.table_of_models import Experiment
 
 RESULTS = Path("results")
 REFERENCE = 1 / 3  # of a forward and backward pass is a forward pass, of DPO's frozen model

@@ -28,6 +28,7 @@ from workflow_scripts.base.errors import UserError
 from workflow_scripts.llm.client import FILTERED, TOO_LONG, Client, Request, redact, refused_parameters
 from workflow_scripts.store import finished_work
 
+PROVIDERS = ("openai", "azure", "hosted_vllm", "litellm_proxy")  # whose batches litellm handles as OpenAI's
 MOST_REQUESTS, MOST_BYTES = 50_000, 190_000_000  # of a batch; OpenAI takes 200 MB
 MOST_LISTED = 1000  # batches of the account that are looked through for one of ours
 ENDPOINT = "/v1/chat/completions"

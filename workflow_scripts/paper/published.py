@@ -7,6 +7,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from workflow_scripts.base.errors import UserError
 
+PUBLISHED = Path(__file__).parents[2] / "published"
+
 
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)

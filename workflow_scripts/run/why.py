@@ -16,7 +16,7 @@ from workflow_scripts.base import records
 from workflow_scripts.base.errors import UserError
 from workflow_scripts.config.models import Train
 from workflow_scripts.data import source
-from workflow_scripts.experiment import provenance, read, training_data
+from workflow_scripts.experiment import provenance, table_of_models, training_data
 from workflow_scripts.experiment.provenance import Artifact
 from workflow_scripts.experiment.recipes import Recipes
 from workflow_scripts.forecast import work_counts
@@ -157,7 +157,7 @@ def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(prog="why", description=__doc__)
     parser.add_argument("--config", type=Path, required=True)
     given = parser.parse_args(arguments)
-    recipes = Recipes(read.load(yaml.safe_load(given.config.read_text(encoding="utf-8"))))
+    recipes = Recipes(table_of_models.load(yaml.safe_load(given.config.read_text(encoding="utf-8"))))
     known = {str(artifact.path): artifact for artifact in provenance.artifacts(recipes)}
     console = Console(highlight=False, soft_wrap=True)
     jobs = plan(given.config)

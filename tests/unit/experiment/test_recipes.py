@@ -11,8 +11,8 @@ import yaml
 
 from workflow_scripts.base import hashing
 from workflow_scripts.config.models import Train
-from workflow_scripts.experiment.read import load
 from workflow_scripts.experiment.recipes import ACCESS, WORK, Recipes
+from workflow_scripts.experiment.table_of_models import load
 
 CHECKED = yaml.safe_load((Path(__file__).parents[2] / "configs/checked.yaml").read_text(encoding="utf-8"))
 CHECKED["merging"]["dare"] = {"method": "dare_ties", "base": "base", "weights": 1, "density": 0.5, "seed": 0}

@@ -13,8 +13,8 @@ import yaml
 from workflow_scripts.base import records
 from workflow_scripts.base.errors import UserError
 from workflow_scripts.experiment import provenance
-from workflow_scripts.experiment.read import load
 from workflow_scripts.experiment.recipes import Recipes
+from workflow_scripts.experiment.table_of_models import load
 from workflow_scripts.forecast import plan, work_counts
 from workflow_scripts.forecast.plan import Job, wall
 from workflow_scripts.run import session

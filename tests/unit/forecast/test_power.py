@@ -7,7 +7,7 @@ import pytest
 import yaml
 from statsmodels.stats.power import TTestPower, normal_power
 
-from workflow_scripts.experiment import read
+from workflow_scripts.experiment import table_of_models
 from workflow_scripts.forecast.power import chance, plan, smallest, smallest_over_seeds, standard_error
 from workflow_scripts.statistics.significance import sign_flips
 
@@ -50,7 +50,7 @@ def test_a_planted_difference_is_found_as_often_as_planned():
 
 
 def test_a_plan_counts_the_suites_own_prompts_by_language_and_pooled():
-    lines = plan(read.load(yaml.safe_load(NANO.read_text())).config)
+    lines = plan(table_of_models.load(yaml.safe_load(NANO.read_text())).config)
     sizes = {(line["suite"], line["language"]): (line["prompts"], line["clusters"]) for line in lines}
     assert sizes == {(suite, language): (20, 10) if language == "pooled" else (10, 10)
                      for suite in ("general", "redteam") for language in ("en", "fr", "pooled")}  # fmt: skip

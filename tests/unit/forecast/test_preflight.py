@@ -9,8 +9,8 @@ import pytest
 import yaml
 
 from workflow_scripts.base.errors import UserError
-from workflow_scripts.experiment.read import load
 from workflow_scripts.experiment.recipes import Recipes
+from workflow_scripts.experiment.table_of_models import load
 from workflow_scripts.forecast import plan, preflight
 from workflow_scripts.run import session
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from workflow_scripts.experiment.read import load
 from workflow_scripts.experiment.recipes import Recipes
+from workflow_scripts.experiment.table_of_models import load
 from workflow_scripts.forecast.resources import SHAPE, Requirements
 
 CHECKED = yaml.safe_load((Path(__file__).parents[2] / "configs/checked.yaml").read_text(encoding="utf-8"))

@@ -1,0 +1,25 @@
+"""Checks of judges."""
+
+from workflow_scripts.config.experiment import Config
+from workflow_scripts.experiment import checks
+from workflow_scripts.experiment.config_errors import Errors
+from workflow_scripts.experiment.model import Model
+from workflow_scripts.llm.batches import PROVIDERS
+from workflow_scripts.llm.client import RULES
+
+
+def check(config: Config, models: dict[str, Model], errors: Errors) -> None:
+    """Check every judge: its prompts, what it is asked about, and what only some judges can."""
+    for name, judge in config.judges.items():
+        at = f"judges.{name}"
+        checks.prompt(f"{at}.harm", judge.harm, errors)
+        checks.prompt(f"{at}.preference", judge.preference, errors)
+        for model in judge.models or []:
+            checks.evaluated(f"{at}.models", model, models, errors)
+        if judge.batch and judge.model.split("/")[0] not in PROVIDERS and "/" in judge.model:
+            errors.add(f"{at}.batch", f"only {', '.join(PROVIDERS)} take batches of OpenAI's form; remove it")
+        if judge.faults:
+            if not judge.model.startswith(RULES):
+                errors.add(f"{at}.faults", "only mixmerge/rules can be given faults; remove them")
+            for language in {**judge.faults.sensitivity, **judge.faults.specificity}:
+                errors.known(f"{at}.faults", language, "languages", config.languages, "language")

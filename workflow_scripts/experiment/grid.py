@@ -1,0 +1,115 @@
+"""The table of models expanded: grids to rows, patterns to names, overrides to settings."""
+
+import fnmatch
+import itertools
+import re
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from workflow_scripts.config.experiment import Config
+from workflow_scripts.config.merging import Merging
+from workflow_scripts.config.models import KINDS, PLACEHOLDER, Merge, Train
+from workflow_scripts.config.section import NAME
+from workflow_scripts.config.training import Training
+from workflow_scripts.experiment.config_errors import Errors, typed
+from workflow_scripts.experiment.model import Model
+
+
+def expand(config: Config, errors: Errors) -> dict[str, Model]:
+    """Grids to rows, patterns to names, overrides to settings."""
+    rows: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {}
+    for pattern, row in config.models.items():
+        for point in _points(row.for_):
+            at = f"models.{pattern}"
+            try:
+                name = str(_fill(pattern, point))
+                written = _fill(row.model_extra, point), _fill(row.with_, point)
+            except KeyError as missing:
+                errors.add(at, f"'{{{missing.args[0]}}}' is not in its `for`; add it there")
+                errors.set_aside("models", pattern)
+                continue
+            if not re.fullmatch(NAME, name):
+                errors.add(at, f"makes '{name}'; names are of letters, digits and . _ + - alone")
+                errors.set_aside("models", pattern)
+            elif name in rows:
+                errors.add(at, f"makes '{name}' again; give every model its own name")
+            else:
+                rows[name] = written
+    models = {name: _model(name, *written, config, list(rows), errors) for name, written in rows.items()}
+    return {name: model for name, model in models.items() if model}
+
+
+def _points(grid: Any) -> list[dict[str, Any]]:
+    if grid is None:
+        return [{}]
+    if isinstance(grid, list):
+        return grid
+    return [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())]
+
+
+def _fill(value: Any, point: dict[str, Any]) -> Any:
+    """Put a grid point into a value: '{x}' alone keeps the type of x, within a string it becomes text."""
+    if isinstance(value, str):
+        if alone := PLACEHOLDER.fullmatch(value):
+            return point[alone[1]]
+        return PLACEHOLDER.sub(lambda found: str(point[found[1]]), value)
+    if isinstance(value, dict):
+        return {key: _fill(item, point) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_fill(item, point) for item in value]
+    return value
+
+
+def _model(
+    name: str, fields: dict[str, Any], overrides: dict[str, Any], config: Config, names: list[str], errors: Errors
+) -> Model | None:
+    at = f"models.{name}"
+    (kind,) = [kind for kind in KINDS if kind in fields]
+    row = typed(TypeAdapter(KINDS[kind]), fields, at, errors)
+    if row is None:
+        errors.set_aside("models", name)
+        return None
+    if isinstance(row, Train):
+        settings = _settings(at, "training", row.train, TypeAdapter(Training), overrides, config, errors)
+        return Model(name, row, settings, (row.parent,))
+    if isinstance(row, Merge):
+        settings = _settings(at, "merging", row.merge, TypeAdapter(Merging), overrides, config, errors)
+        parents = itertools.chain.from_iterable(_matches(p, name, names, at, errors) for p in row.parents)
+        return Model(name, row, settings, tuple(parents))
+    if overrides:
+        errors.add(f"{at}.with", "only train and merge have settings; remove it")
+    return Model(name, row, None, ())
+
+
+def _settings(
+    at: str,
+    section: str,
+    which: str,
+    adapter: TypeAdapter[Any],
+    overrides: dict[str, Any],
+    config: Config,
+    errors: Errors,
+) -> Any:
+    """The named settings with a row's overrides."""
+    named: dict[str, Any] = getattr(config, section)
+    key = "train" if section == "training" else "merge"
+    if not errors.known(f"{at}.{key}", which, section, named, section):
+        return None
+    merged = named[which].model_dump(by_alias=True, exclude_unset=True) | overrides
+    return typed(adapter, merged, f"{at}.with", errors, tagged=section == "merging")
+
+
+def _matches(pattern: str, name: str, names: list[str], at: str, errors: Errors) -> list[str]:
+    """The models that a merge means by a parent: a name, or all others that a pattern matches."""
+    if not is_pattern(pattern):
+        return [pattern]
+    found = [other for other in names if other != name and fnmatch.fnmatchcase(other, pattern)]
+    if not found and errors.complete("models"):
+        errors.add(f"{at}.parents", f"no model matches '{pattern}'; fix it or name the models")
+    return found
+
+
+def is_pattern(parent: str) -> bool:
+    """Whether a parent stands for all models that it matches."""
+    return bool(set(parent) & set("*?["))

@@ -1,0 +1,51 @@
+"""A model of the expanded table, and what it is made from."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from workflow_scripts.config.merging import MergeMethod
+from workflow_scripts.config.models import Init, Load, Merge, Train
+from workflow_scripts.config.training import Training
+
+
+@dataclass(frozen=True)
+class Model:
+    """A row of the expanded table of models."""
+
+    name: str
+    row: Load | Init | Train | Merge
+    settings: Training | MergeMethod | None  # what `train` or `merge` names, with the row's overrides
+    parents: tuple[str, ...]  # in the order that the method sees
+
+    @property
+    def base(self) -> str | None:
+        """The model from which task vectors are measured, where the method needs one."""
+        return getattr(self.settings, "base", None)
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Every model that must exist first."""
+        return self.parents + ((self.base,) if self.base else ())
+
+    def merge_recipe(self, seed: int) -> dict[str, Any]:
+        """A merge as its method sees it: every parameter stated, one value per parent."""
+        assert isinstance(self.settings, MergeMethod)
+        recipe = self.settings.model_dump(by_alias=True, exclude={"base"})
+        for key, name in (("weights", "weights"), ("density", "densities")):
+            if key in recipe:
+                value = recipe.pop(key)
+                recipe[name] = value if isinstance(value, list) else [value] * len(self.parents)
+        if "seed" in recipe:
+            recipe["seed"] += 1000 * seed
+        return recipe
+
+
+def ancestry(name: str, models: dict[str, Model]) -> list[str]:
+    """A model and all it was made from, each once."""
+    seen = {name: None}
+    pending = list(seen)
+    for current in pending:
+        needs = models[current].needs if current in models else ()
+        pending += [need for need in dict.fromkeys(needs) if need not in seen]
+        seen |= dict.fromkeys(needs)
+    return list(seen)
