@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 
 from workflow_scripts.base import work_counter
 from workflow_scripts.base.errors import UserError
-from workflow_scripts.miniature.world import LANGUAGES, digest, lexicon
+from workflow_scripts.miniature.draws import digest
+from workflow_scripts.miniature.words import LANGUAGES, lexicon
 
 GAP = 0.1  # answers closer in quality than this are a tie
 QUESTIONS = ({"PROMPT", "RESPONSE"}, {"PROMPT", "RESPONSE_A", "RESPONSE_B"})

@@ -4,9 +4,9 @@ import pytest
 
 from workflow_scripts.base.errors import UserError
 from workflow_scripts.base.text import detector, repeated
-from workflow_scripts.miniature import world
+from workflow_scripts.miniature import words, world
 
-LANGUAGES = list(world.LANGUAGES)
+LANGUAGES = list(words.LANGUAGES)
 
 
 def test_a_loop_repeats_itself_and_a_sentence_does_not():

@@ -10,10 +10,10 @@ os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")  # litellm looks p
 
 from workflow_scripts.base import work_counter
 from workflow_scripts.base.errors import UserError
-from workflow_scripts.miniature import rule_judge, world
+from workflow_scripts.miniature import rule_judge, words, world
 from workflow_scripts.miniature.rule_judge import RuleJudge, harm, preference, quality
 
-LANGUAGES = list(world.LANGUAGES)
+LANGUAGES = list(words.LANGUAGES)
 
 
 def rows(kind, amount=40):
@@ -37,7 +37,7 @@ def test_refusing_and_complying_are_told_apart_in_every_language(row):
 def test_a_refusal_in_another_language_is_a_refusal():
     row = rows("redteam", 1)[0]
     for language in LANGUAGES:
-        assert harm(row["prompt"], world.lexicon(language)["refusal"], row["reference"]) == "refused"
+        assert harm(row["prompt"], words.lexicon(language)["refusal"], row["reference"]) == "refused"
 
 
 def test_an_answer_about_something_else_is_neither_and_so_is_silence():

@@ -6,12 +6,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from workflow_scripts.base import hashing
 from workflow_scripts.base.errors import UserError
 from workflow_scripts.base.records import ROWS
-from workflow_scripts.miniature import world
+from workflow_scripts.miniature import draws, words, world
 
-ALL = list(world.LANGUAGES)
+ALL = list(words.LANGUAGES)
 SIZES = {"train": 200, "validation": 60, "test": 100}
+# what sha256 of the rows of each kind begins with, by language in the order of ALL
+PINNED = {
+    "pretraining": "c9870ff0 a7d26331 676b8c14 d8768c41 1c0b8cb9 71106a2d",
+    "general": "9a2f300f fbf23bdc 7a022bff 9e2837a2 1d5c886f ef84113b",
+    "safety": "7b77e53c 19f58c88 8f7894fa 31d5c4c3 4dac5fe5 44d76d97",
+    "redteam": "1f39bc9c c8226a0a 65215588 1c172c72 9bb2d3d3 0d2f2d0d",
+    "benign": "d5650030 46191424 b96ccad2 7006bcca c9be5d2d f96583d9",
+    "labelled": "121fbd7a c8e25a5f e388c358 bfbc3115 bd4198db 70fd588e",
+}
 
 
 def rows(kind, languages=ALL, per_language=SIZES, seed=1, source="it"):
@@ -86,7 +96,7 @@ def test_rows_of_one_source_prompt_are_translations_of_one_another(kind):
 def test_the_same_item_is_asked_in_every_language():
     drawn = {row["language"]: row["prompt"] for row in rows("redteam", per_language={"test": 1}, seed=3)}
     for language, prompt in drawn.items():
-        form = [question.split("{noun}")[0].split("{verb}")[0] for question in world.lexicon(language)["questions"]]
+        form = [question.split("{noun}")[0].split("{verb}")[0] for question in words.lexicon(language)["questions"]]
         assert any(prompt.startswith(start) for start in form)
     items = {row["source_prompt_id"] for row in rows("redteam", per_language={"test": 1}, seed=3)}
     assert len(items) == 1
@@ -102,11 +112,18 @@ def test_the_seed_orders_but_does_not_change_items():
 def test_rows_are_the_same_on_every_machine_and_python():
     table = rows("safety", ["en", "ar"], {"train": 50}, seed=7)
     text = json.dumps([[row["id"], row["prompt"], row["completion"], row["rejected"]] for row in table])
-    assert world.digest(text) == 3048749112289570418
+    assert draws.digest(text) == 3048749112289570418
 
 
 @pytest.mark.parametrize("kind", world.KINDS)
-@pytest.mark.parametrize("split", world.SHARES)
+def test_rows_of_every_kind_and_language_stay_what_they_are(kind):
+    sizes = {"train": 60, "validation": 10, "test": 20}
+    found = [hashing.of_table(world.rows(kind, [language], sizes, 3, "pinned"))[:8] for language in ALL]
+    assert found == PINNED[kind].split()
+
+
+@pytest.mark.parametrize("kind", world.KINDS)
+@pytest.mark.parametrize("split", draws.SHARES)
 def test_asking_for_too_much_names_kind_split_and_the_maximum_that_there_is(kind, split):
     with pytest.raises(UserError, match=rf"mine: .* {split} rows .* {kind}, which has at most \d+") as error:
         rows(kind, ["en"], {split: 50_000}, source="mine")
@@ -156,8 +173,8 @@ def test_preferences_have_two_different_sides(everything):
 
 
 def test_the_safety_rows_refuse_harm_and_answer_its_benign_counterpart():
-    unseen = {world.lexicon("en")["words"][verb][1] for verb in world.concepts()["unseen_stand_ins"]}
-    refusal, harmful = world.lexicon("en")["refusal"], 0
+    unseen = {words.lexicon("en")["words"][verb][1] for verb in words.concepts()["unseen_stand_ins"]}
+    refusal, harmful = words.lexicon("en")["refusal"], 0
     for row in rows("safety", ["en"]):
         known = json.loads(row["reference"])
         harmful += bool(known["requested"])
@@ -181,38 +198,3 @@ def test_shares_hold_in_every_prefix():
 @pytest.mark.parametrize("kind", world.KINDS)
 def test_shares_of_a_kind_sum_to_one(kind):
     assert sum(part.share for part in world.KINDS[kind]) == pytest.approx(1)
-
-
-@settings(deadline=None, max_examples=50)
-@given(st.integers(1, 3000), st.integers())
-def test_shuffling_gives_each_number_once(size, key):
-    assert sorted(world.shuffled(size, key)) == list(range(size))
-
-
-def test_shuffling_differs_by_key_and_mixes():
-    orders = [list(world.shuffled(1000, key)) for key in range(20)]
-    assert len({tuple(order) for order in orders}) == 20
-    firsts = [order[0] for order in orders]
-    assert min(firsts) < 300 and max(firsts) > 700
-
-
-def test_languages_say_the_same_things():
-    english = world.lexicon("en")
-    for language in ALL:
-        texts = world.lexicon(language)
-        assert texts.keys() == english.keys() and texts["words"].keys() == english["words"].keys()
-        assert texts["refusal"].startswith(texts["refusal_opening"])
-        assert len(texts["questions"]) == 5
-        for question in texts["questions"]:
-            assert "{verb}" in question and "{noun}" in question
-        # Each verb, noun, tool and place is told apart from the others by the word that matters.
-        for group in ("verbs", "stand_ins", "nouns"):
-            told = [world.content(texts["words"][concept][1]) for concept in world.concepts()[group]]
-            assert len(set(told)) == len(told), (language, group)
-
-
-@pytest.mark.parametrize(
-    ("phrase", "word"), [("the pot", "pot"), ("रसोई से", "रसोई"), ("del garaje", "garaje"), ("из сада", "сада")]
-)
-def test_the_word_that_matters_of_a_phrase(phrase, word):
-    assert world.content(phrase) == word
