@@ -18,7 +18,7 @@ from workflow_scripts.data.formats import FORMATS
 from workflow_scripts.experiment import checks, sources
 from workflow_scripts.experiment.config_errors import Errors
 from workflow_scripts.llm.client import RULES
-from workflow_scripts.miniature import world
+from workflow_scripts.miniature import words
 
 
 def check(config: Config, errors: Errors) -> None:
@@ -61,8 +61,8 @@ def check(config: Config, errors: Errors) -> None:
 def _check_world(at: str, source: WorldSource, config: Config, errors: Errors) -> None:
     checks.languages(at, source.languages, config.languages, errors)
     for language in source.languages or config.languages if errors.complete("languages") else []:
-        if language not in world.LANGUAGES:
-            known = ", ".join(sorted(world.LANGUAGES))
+        if language not in words.LANGUAGES:
+            known = ", ".join(sorted(words.LANGUAGES))
             errors.add(at, f"the world has no '{language}', only {known}; give the source `languages`")
 
 
