@@ -184,7 +184,7 @@ def merge(part: str, shape: str, folder: Path) -> dict[str, Any]:
 
 
 def generate(part: str, shape: str, folder: Path) -> dict[str, Any]:
-    from workflow_scripts.generate import engines
+    from workflow_scripts.generate.engine import start
 
     size = SIZES[shape]
     known = words(SHAPES[shape]["vocab_size"] - 7)
@@ -204,7 +204,7 @@ def generate(part: str, shape: str, folder: Path) -> dict[str, Any]:
         "tensor_parallel": 1,
     }
     began = moment()
-    engine = engines.start(recipe, folder / "init")
+    engine = start(recipe, folder / "init")
     ready = moment()
     made = sum(completion.completion_tokens for completion in engine.generate(prompts))
     done = moment()

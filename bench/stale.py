@@ -657,14 +657,14 @@ EDITS = [
     ),
     *(
         Edit(f"a docstring of {module}", docstring(module), idle=True)
-        for module in ("engines", "judge/scores", "hashing", "tables")
+        for module in ("generate/engine", "judge/scores", "hashing", "tables")
     ),
     # Code: what is done otherwise, with the same result.  A stage does its own work again; all after it is found again.
     Edit("code that draws mixtures", statement("mixture", "draw")),
     Edit("code that makes the world", statement("world", "rows")),
     Edit("code that trains", statement("training", "train"), steps=WHOLE["steps"]),
     Edit("code that merges", statement("merging", "merge"), merges=2),
-    Edit("code that generates", statement("engines", "start"), merges=1, completions=MODELS * PROMPTS),
+    Edit("code that generates", statement("generate/engine", "start"), merges=1, completions=MODELS * PROMPTS),
     Edit("code that judges", statement("judge/scores", "judge")),
     Edit("code of the rules", statement("rule_judge", "harm"), questions=HARM + PREFERENCE, forgotten=True),
     Edit("code that prints tables", statement("tables", "render")),

@@ -10,13 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.unit.test_engine_server import servers
 
 from tests.processes import is_alive, wait_for
-from tests.unit.generate.test_engines import PROMPTS, RECIPE, make
+from tests.unit.generate.test_engine_server import servers
+from tests.unit.generate.test_engine_transformers import PROMPTS, RECIPE, make
 from workflow_scripts.base import hashing
 from workflow_scripts.base.errors import UserError
-from workflow_scripts.generate import engine_server, engines
+from workflow_scripts.generate import engine_server
+from workflow_scripts.generate.engine import start
+from workflow_scripts.generate.engines._base import Completion, shared_files
 from workflow_scripts.process import sockets
 
 VLLM = {**RECIPE, "engine": "vllm"}
@@ -43,15 +45,15 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {name: make(folder / name, seed, HIDDEN) for seed, name in enumerate(("one", "two"))}
 
 
-def served(model: Path, **changes: Any) -> list[engines.Completion]:
+def served(model: Path, **changes: Any) -> list[Completion]:
     weights = {file.name: hashing.of_file(file) for file in model.glob("*.safetensors")}
     engine = engine_server.start({**VLLM, **changes}, model, weights)
     assert engine, "no server could be started; its log lies in the folder of its socket"
     return list(engine.generate(PROMPTS))
 
 
-def by_transformers(model: Path) -> list[engines.Completion]:
-    return list(engines.start(RECIPE, model).generate(PROMPTS))
+def by_transformers(model: Path) -> list[Completion]:
+    return list(start(RECIPE, model).generate(PROMPTS))
 
 
 def test_greedy_answers_are_those_of_the_transformers_engine_before_and_after_an_exchange(
@@ -68,7 +70,7 @@ def test_a_fresh_engine_gives_what_the_exchanged_one_gave_greedily_and_sampled(m
     served(models["one"], **hot)
     exchanged = served(models["two"], **hot)
     engine_server.dismiss()
-    fresh = engines.start({**VLLM, **hot}, models["two"])
+    fresh = start({**VLLM, **hot}, models["two"])
     assert list(fresh.generate(PROMPTS)) == exchanged != by_transformers(models["two"])
     assert list(fresh.generate(PROMPTS[::-1]))[::-1] == exchanged, "an answer depends on no other prompt"
 
@@ -78,7 +80,7 @@ def test_models_of_two_architectures_are_not_exchanged(models: dict[str, Path], 
     config = other / "config.json"
     config.write_text(config.read_text().replace('"logit_scale": 1.0', '"logit_scale": 0.5'))
     engine: Any = engine_server.start(VLLM, models["one"], {})
-    assert (engines.shared(models["one"]).items() ^ engines.shared(other).items()) and engine
+    assert (shared_files(models["one"]).items() ^ shared_files(other).items()) and engine
     engine.model = other  # a job that asks the wrong server
     with pytest.raises(UserError, match=r"config\.json: differs"):
         next(engine.generate(PROMPTS))

@@ -16,7 +16,7 @@ CHOSEN = [
     "a DPO child given to a temporary merge",
     "a judge prompt's text",
     "a figure's colour",
-    "a docstring of engines",
+    "a docstring of generate/engine",
     "copied with new times",
     "answers deleted, in the store too",
     "a model's weights corrupted",

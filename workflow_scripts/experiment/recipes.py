@@ -24,6 +24,7 @@ from workflow_scripts.data.formats import FORMATS
 from workflow_scripts.experiment import fingerprint, training_data
 from workflow_scripts.experiment.model import Model
 from workflow_scripts.experiment.table_of_models import Experiment
+from workflow_scripts.generate.engines import ENGINES
 from workflow_scripts.llm import prompts
 from workflow_scripts.llm.client import RULES
 from workflow_scripts.miniature.words import LEXICON
@@ -47,7 +48,7 @@ WORK: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "load": ("train.load", "fetch", ()),
     "train": ("train.trainer", "train", ("torch", "transformers", "trl", "accelerate", "peft")),
     "merge": ("merge.with_mergekit", "merge", ("torch", "mergekit")),
-    "generate": ("generate.engines", "start", ()),  # the engine adds its own versions to the store's key
+    "generate": ("generate.engine", "start", ()),  # the engine adds its own versions to the store's key
     "submit": ("judge.questions", "requests", ()),
     "collect": ("llm.batches", "collect", ()),
     "judge": ("judge.scores", "judge", ()),
@@ -171,7 +172,9 @@ class Recipes:
         """The answers of a model to all suites."""
         work = self.config.generation.model_dump()
         work |= {} if work["temperature"] else GREEDY
-        return _recipe("generate", work, {"model": model, "suites": self.answered_suites()})
+        chosen = [work["engine"]] if work["engine"] in ENGINES else ENGINES  # auto: which one, the machine decides
+        row = {part: sha for name in chosen for part, sha in fingerprint.of(f"generate.engines.{name}").items()}
+        return _recipe("generate", work, {"model": model, "suites": self.answered_suites()}, row)
 
     def answered_suites(self) -> list[str]:
         """The suites that models answer: all but those that bring their answers along."""

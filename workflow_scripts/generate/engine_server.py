@@ -28,7 +28,9 @@ from typing import Any
 
 from workflow_scripts.base import hashing, work_counter
 from workflow_scripts.base.errors import UserError
-from workflow_scripts.generate.engines import ENGINES, Completion, shared, versions
+from workflow_scripts.generate import engine
+from workflow_scripts.generate.engines import ENGINES
+from workflow_scripts.generate.engines._base import Completion, shared_files
 from workflow_scripts.process import sockets
 
 IDLE_SECONDS = 300.0
@@ -41,10 +43,10 @@ Files = dict[str, str]  # name -> sha256
 Connect = Callable[[], socket.socket | None]
 
 
-def allowed(engine: str) -> bool:
+def allowed(name: str) -> bool:
     """Whether an engine may stay up between the jobs on this machine."""
     return (
-        ENGINES[engine].stays
+        ENGINES[name].stays
         and os.environ.get("MIXMERGE_WARM", "1") != "0"
         and sys.platform == "linux"
         and not sockets.on_cluster()
@@ -57,7 +59,6 @@ class Remote:
     def __init__(
         self, recipe: dict[str, Any], model: Path, weights: Files, connection: socket.socket, again: Connect
     ) -> None:
-        self.name, self.versions = recipe["engine"], versions(recipe["engine"])
         self.model, self.weights, self.connection, self.again = model, weights, connection, again
         self.log = f"{connection.getpeername()}.log"
 
@@ -101,7 +102,7 @@ def start(recipe: dict[str, Any], model: Path, weights: Files) -> Remote | None:
     """A model's engine in a server: one that is there, or one that is started; None where none can be had.
 
     Args:
-        recipe: as for `engines.start`; all of it must be that of the server.
+        recipe: as for `engine.start`; all of it must be that of the server.
         model: a model directory.
         weights: sha256 of its safetensors, by the manifest.
     """
@@ -109,7 +110,7 @@ def start(recipe: dict[str, Any], model: Path, weights: Files) -> Remote | None:
     if folder is None:
         return None
     environment = [f"{k}={v}" for k, v in sorted(os.environ.items()) if k.startswith(READ_ON_START)]
-    parts = [*sockets.read_on_start(), *environment, hashing.canonical(recipe), hashing.canonical(shared(model))]
+    parts = [*sockets.read_on_start(), *environment, hashing.canonical(recipe), hashing.canonical(shared_files(model))]
     address = folder / f"{PREFIX}{'.'.join(_devices())}-{sockets.short_name(parts)}"
 
     def connect() -> socket.socket | None:
@@ -186,7 +187,7 @@ class _Server:
 
     def __init__(self, recipe: dict[str, Any], model: Path) -> None:
         before = _weights(model)
-        self.engine = importlib.import_module(f"{__package__}.engines").start(recipe, model)
+        self.engine = engine.start(recipe, model)
         self.held = _unchanged(before, model)
 
     def answer(self, model: Path, prompts: list[str], connection: socket.socket) -> None:

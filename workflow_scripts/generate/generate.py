@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from workflow_scripts.base import hashing, records
-from workflow_scripts.generate import engine_server
+from workflow_scripts.generate import engine, engine_server
 from workflow_scripts.models import manifest
 from workflow_scripts.process import command
 from workflow_scripts.store import checksums, finished_work
@@ -57,10 +57,8 @@ def answer(
     work: dict[str, Any], folder: Path, described: dict[str, Any], prompts: list[str], store_folder: Path
 ) -> tuple[str, dict[str, Any]]:
     """Where completions are kept, and that of each prompt: found there, or generated and put there as it comes."""
-    from workflow_scripts.generate import engines
-
-    engine = engines.resolve(work["engine"])
-    settings = {**work, "engine": engine, "versions": engines.versions(engine)}
+    name = engine.resolve(work["engine"])
+    settings = {**work, "engine": name, "versions": engine.versions(name)}
     keys = {prompt: hashing.of_json(prompt) for prompt in prompts}
     place = finished_work.key(settings, model=described["model"])
     with AppendOnlyRows(store_folder / "completions" / place) as kept:
@@ -81,9 +79,9 @@ def _engine(settings: dict[str, Any], folder: Path, described: dict[str, Any]) -
     """The model's engine: one that stays up between jobs, where it is worth it, or one of this process."""
     if engine_server.allowed(settings["engine"]):
         weights = {name: sha256 for name, sha256 in described["files"].items() if name.endswith(".safetensors")}
-        if engine := engine_server.start(settings, folder, weights):
-            return engine
-    return command.heavy("generate.engines").start(settings, folder)
+        if remote := engine_server.start(settings, folder, weights):
+            return remote
+    return command.heavy("generate.engine").start(settings, folder)
 
 
 def _weights(folder: Path, described: dict[str, Any], store_folder: Path) -> Path:

@@ -27,11 +27,13 @@ from workflow_scripts.process import job, sockets
 
 IDLE_SECONDS = 45.0
 PRELOADED = (
+    "torch",
+    "transformers",
     "workflow_scripts.train.trainer",
     "workflow_scripts.train.random_model",
     "workflow_scripts.train.methods.sft",
     "workflow_scripts.train.methods.dpo",
-    "workflow_scripts.generate.engines",
+    "workflow_scripts.generate.engine",
     "workflow_scripts.merge.with_mergekit",
     "workflow_scripts.paper.drawing",
     "litellm",

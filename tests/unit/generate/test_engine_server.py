@@ -14,10 +14,11 @@ import pytest
 from safetensors.torch import load_file, save_file
 
 from tests.processes import wait_for
-from tests.unit.generate.test_engines import PROMPTS, RECIPE, make
+from tests.unit.generate.test_engine_transformers import PROMPTS, RECIPE, make
 from workflow_scripts.base import hashing, work_counter
 from workflow_scripts.base.errors import UserError
-from workflow_scripts.generate import engine_server, engines
+from workflow_scripts.generate import engine, engine_server
+from workflow_scripts.generate.engines._base import Completion
 from workflow_scripts.process import sockets
 
 
@@ -44,14 +45,14 @@ def weights(model: Path) -> dict[str, str]:
     return {file.name: hashing.of_file(file) for file in model.glob("*.safetensors")}
 
 
-def ask(model: Path, prompts: list[str] = PROMPTS, **changes: Any) -> list[engines.Completion]:
-    engine = engine_server.start({**RECIPE, **changes}, model, weights(model))
-    assert engine
-    return list(engine.generate(prompts))
+def ask(model: Path, prompts: list[str] = PROMPTS, **changes: Any) -> list[Completion]:
+    remote = engine_server.start({**RECIPE, **changes}, model, weights(model))
+    assert remote
+    return list(remote.generate(prompts))
 
 
-def fresh(model: Path) -> list[engines.Completion]:
-    return list(engines.start(RECIPE, model).generate(PROMPTS))
+def fresh(model: Path) -> list[Completion]:
+    return list(engine.start(RECIPE, model).generate(PROMPTS))
 
 
 def servers() -> list[int]:
@@ -103,9 +104,9 @@ def test_weights_that_are_not_those_of_the_manifest_answer_nothing(models: dict[
     tensors = load_file(broken / "model.safetensors")
     tensors["model.norm.weight"] *= 2
     save_file(tensors, broken / "model.safetensors", metadata={"format": "pt"})
-    engine = engine_server.start(RECIPE, broken, manifest)
+    remote = engine_server.start(RECIPE, broken, manifest)
     with pytest.raises(UserError, match="other weights"):
-        next(engine.generate(PROMPTS))
+        next(remote.generate(PROMPTS))
     assert ask(models["one"]) == fresh(models["one"])
 
 
@@ -116,9 +117,9 @@ def test_a_truncated_model_is_told_and_the_server_goes_on(models: dict[str, Path
     manifest = weights(broken)
     file = broken / "model.safetensors"
     file.write_bytes(file.read_bytes()[:-4])
-    engine = engine_server.start(RECIPE, broken, manifest)
+    remote = engine_server.start(RECIPE, broken, manifest)
     with pytest.raises(UserError, match=r"model\.safetensors"):
-        next(engine.generate(PROMPTS))
+        next(remote.generate(PROMPTS))
     assert ask(models["one"]) == fresh(models["one"])
     assert servers() == before
 
@@ -148,16 +149,16 @@ def test_a_killed_job_leaves_the_server_to_the_next(models: dict[str, Path]) -> 
 
 
 def test_a_server_that_is_killed_before_it_began_is_replaced(models: dict[str, Path]) -> None:
-    engine: Any = engine_server.start(RECIPE, models["one"], weights(models["one"]))
+    remote: Any = engine_server.start(RECIPE, models["one"], weights(models["one"]))
     (server,) = servers()
     os.kill(server, signal.SIGKILL)
-    assert list(engine.generate(PROMPTS)) == fresh(models["one"])
+    assert list(remote.generate(PROMPTS)) == fresh(models["one"])
     wait_for(lambda: len(servers()) == 1 and servers() != [server])
 
 
 def test_a_server_that_is_killed_while_it_answers_is_told_with_its_log(models: dict[str, Path]) -> None:
-    engine: Any = engine_server.start(RECIPE, models["one"], weights(models["one"]))
-    stream = engine.generate(PROMPTS * 200)
+    remote: Any = engine_server.start(RECIPE, models["one"], weights(models["one"]))
+    stream = remote.generate(PROMPTS * 200)
     next(stream)
     (server,) = servers()
     os.kill(server, signal.SIGKILL)
@@ -201,14 +202,14 @@ class Fake:
     def exchange(self, model: Path) -> None:
         raise RuntimeError("half of the weights are in")
 
-    def generate(self, prompts: list[str]) -> Iterator[engines.Completion]:
+    def generate(self, prompts: list[str]) -> Iterator[Completion]:
         yield from ()
 
 
 def test_an_exchange_that_fails_half_way_ends_the_server(
     models: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engines, "start", Fake)
+    monkeypatch.setattr(engine, "start", Fake)
     ours, theirs = socket.socketpair()
     if not (child := os.fork()):
         server = engine_server._Server(RECIPE, models["one"])
@@ -223,7 +224,7 @@ def test_files_that_change_while_they_are_loaded_are_not_vouched_for(
     models: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = make(tmp_path / "model", seed=0)
-    monkeypatch.setattr(engines, "start", lambda *_: (model / "model.safetensors").touch())
+    monkeypatch.setattr(engine, "start", lambda *_: (model / "model.safetensors").touch())
     with pytest.raises(RuntimeError, match="changed while"):
         engine_server._Server(RECIPE, model)
 

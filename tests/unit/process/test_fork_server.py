@@ -236,3 +236,12 @@ def test_it_is_off_with_cuda_and_off_linux(environment, monkeypatch):
     monkeypatch.setattr(os.path, "exists", exists)
     monkeypatch.setattr(sys, "platform", "darwin")
     assert not fork_server.allowed()
+
+
+def test_jobs_find_what_takes_long_to_import_in_the_server(environment):
+    code = (
+        "import importlib, sys; from workflow_scripts.process import fork_server\n"
+        "for module in fork_server.PRELOADED: importlib.import_module(module)\n"
+        "print({'torch', 'transformers', 'trl', 'mergekit', 'litellm', 'matplotlib'} - sys.modules.keys())"
+    )
+    assert subprocess.check_output([sys.executable, "-c", code], text=True) == "set()\n"

@@ -1,6 +1,5 @@
-import subprocess
-import sys
-import types
+"""The transformers engine answers as the model does, whatever else is in the batch."""
+
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,9 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, CohereConfig, Cohe
 
 from workflow_scripts.base import work_counter
 from workflow_scripts.base.errors import UserError
-from workflow_scripts.generate import engines
+from workflow_scripts.generate.engine import start
+from workflow_scripts.generate.engines._base import WINDOW, Completion
+from workflow_scripts.models import directory
 
 RECIPE = {
     "engine": "transformers",
@@ -72,8 +73,8 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make(tmp_path_factory.mktemp("models") / "one", seed=0)
 
 
-def answer(model: Path, prompts: list[str], **changes: Any) -> list[engines.Completion]:
-    return list(engines.start({**RECIPE, **changes}, model).generate(prompts))
+def answer(model: Path, prompts: list[str], **changes: Any) -> list[Completion]:
+    return list(start({**RECIPE, **changes}, model).generate(prompts))
 
 
 def test_greedy_answers_are_those_of_transformers_own_generation(model: Path) -> None:
@@ -111,7 +112,7 @@ def test_a_tiny_top_p_is_greedy(model: Path) -> None:
 
 
 def test_sampling_draws_from_the_models_own_distribution(model: Path) -> None:
-    engine: Any = engines.start({**RECIPE, "temperature": 2.0, "top_p": 0.9}, model)
+    engine: Any = start({**RECIPE, "temperature": 2.0, "top_p": 0.9}, model)
     logits = torch.tensor([[4.0, 2.0, 0.0, -2.0, -8.0]])
     pick = engine._sampler(list(range(4000)))
     drawn = pick(logits.expand(4000, -1), list(range(4000))).bincount(minlength=5) / 4000
@@ -124,16 +125,16 @@ def test_whole_batches_are_given_before_later_ones_are_started(
     model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MIXMERGE_METER", str(tmp_path / "meter"))
-    stream = engines.start({**RECIPE, "batch_size": 2}, model).generate(PROMPTS)
+    stream = start({**RECIPE, "batch_size": 2}, model).generate(PROMPTS)
     first = next(stream)
-    assert work_counter.totals(tmp_path / "meter") == {"completions": 2 * engines.WINDOW}
+    assert work_counter.totals(tmp_path / "meter") == {"completions": 2 * WINDOW}
     assert [first, *stream] == answer(model, PROMPTS)
     assert work_counter.totals(tmp_path / "meter") == {"completions": 2 * len(PROMPTS)}
 
 
 def test_one_engine_serves_a_second_model_as_a_fresh_one_would(model: Path, tmp_path: Path) -> None:
     other = make(tmp_path / "two", seed=1)
-    engine = engines.start(RECIPE, model)
+    engine = start(RECIPE, model)
     first = list(engine.generate(PROMPTS))
     engine.exchange(other)
     assert list(engine.generate(PROMPTS)) == answer(other, PROMPTS) != first
@@ -144,7 +145,7 @@ def test_models_of_two_architectures_are_not_exchanged(model: Path, tmp_path: Pa
     config = other / "config.json"
     config.write_text(config.read_text().replace('"logit_scale": 1.0', '"logit_scale": 0.5'))
     with pytest.raises(UserError, match=r"two/config\.json"):
-        engines.start(RECIPE, model).exchange(other)
+        start(RECIPE, model).exchange(other)
 
 
 def test_a_model_that_lacks_a_tensor_is_not_exchanged(model: Path, tmp_path: Path) -> None:
@@ -153,12 +154,12 @@ def test_a_model_that_lacks_a_tensor_is_not_exchanged(model: Path, tmp_path: Pat
     del tensors["model.norm.weight"]
     save_file(tensors, other / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(UserError, match=r"model\.norm\.weight"):
-        engines.start(RECIPE, model).exchange(other)
+        start(RECIPE, model).exchange(other)
 
 
 def test_a_model_whose_files_are_gone_can_be_exchanged(model: Path, tmp_path: Path) -> None:
     gone = make(tmp_path / "gone", seed=1)
-    engine = engines.start(RECIPE, gone)
+    engine = start(RECIPE, gone)
     for file in gone.iterdir():
         file.unlink()
     engine.exchange(model)
@@ -175,100 +176,11 @@ def test_a_broken_model_is_named_by_file(model: Path, tmp_path: Path) -> None:
     weights = broken / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-4])
     with pytest.raises(UserError, match=r"broken/model\.safetensors"):
-        engines.start(RECIPE, broken)
+        start(RECIPE, broken)
 
 
 def test_no_prompts_give_no_answers(model: Path) -> None:
     assert answer(model, []) == []
-
-
-# ---- which engine
-
-
-@pytest.mark.parametrize(
-    ("installed", "cuda", "expected"),
-    [(True, True, "vllm"), (True, False, "transformers"), (False, True, "transformers")],
-)
-def test_auto_is_vllm_where_it_is_installed_and_sees_a_gpu(
-    monkeypatch: pytest.MonkeyPatch, installed: bool, cuda: bool, expected: str
-) -> None:
-    monkeypatch.setattr(engines.importlib.util, "find_spec", lambda name: object() if installed else None)
-    monkeypatch.setattr(engines, "_cuda", lambda: cuda)
-    assert engines.resolve("auto") == expected
-    assert engines.resolve("vllm") == "vllm"
-
-
-def test_hidden_gpus_do_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Path, "exists", lambda self: True)
-    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    assert engines._cuda()
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    assert not engines._cuda()
-
-
-def test_an_unknown_or_missing_engine_is_a_user_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(UserError, match="steam"):
-        engines.resolve("steam")
-    monkeypatch.setitem(engines.ENGINES, "steam", engines.Kind(engines._VLLM, ("no-such-package",)))
-    with pytest.raises(UserError, match="no-such-package"):
-        engines.versions("steam")
-
-
-def test_resolving_imports_nothing_heavy() -> None:
-    code = (
-        "import sys; from workflow_scripts.generate import engines;"
-        " engines.resolve('auto'); engines.versions('transformers');"
-        "heavy = {'torch', 'transformers', 'numpy', 'trl', 'vllm'} & sys.modules.keys(); assert not heavy, heavy"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True)
-
-
-# ---- vLLM: its own side is played by transformers, so that what crosses the boundary is checked
-
-
-class FakeLLM:
-    def __init__(self, **settings: Any) -> None:
-        self.settings, self.calls = settings, []
-        self.network = AutoModelForCausalLM.from_pretrained(settings["model"])
-
-    def generate(self, prompts: list[dict], settings: list[Any], use_tqdm: bool) -> list[Any]:
-        outputs = []
-        for prompt, setting in zip(prompts, settings, strict=True):
-            ids = torch.tensor([prompt["prompt_token_ids"]])
-            out = self.network.generate(
-                ids,
-                attention_mask=torch.ones_like(ids),
-                do_sample=False,
-                max_new_tokens=setting.max_tokens,
-                eos_token_id=setting.stop_token_ids,
-            )
-            completion = types.SimpleNamespace(token_ids=out[0, ids.shape[1] :].tolist())
-            outputs.append(types.SimpleNamespace(outputs=[completion]))
-        return outputs
-
-    def collective_rpc(self, method: str, kwargs: dict[str, str]) -> None:
-        self.calls.append(method)
-        self.network = AutoModelForCausalLM.from_pretrained(kwargs["weights_path"])
-
-    def reset_prefix_cache(self) -> bool:
-        self.calls.append("reset_prefix_cache")
-        return True
-
-
-def test_vllm_is_asked_the_same_and_understood_the_same(
-    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    fake = types.SimpleNamespace(LLM=FakeLLM, SamplingParams=lambda **settings: types.SimpleNamespace(**settings))
-    monkeypatch.setitem(sys.modules, "vllm", fake)
-    monkeypatch.setattr(engines, "versions", lambda name: {name: "0.32.0"})
-    monkeypatch.setenv("MIXMERGE_METER", str(tmp_path / "meter"))
-    engine: Any = engines.start({**RECIPE, "engine": "vllm"}, model)
-    assert list(engine.generate(PROMPTS)) == answer(model, PROMPTS)
-    assert work_counter.totals(tmp_path / "meter") == {"completions": 2 * len(PROMPTS)}
-    other = make(tmp_path / "two", seed=1)
-    engine.exchange(other)
-    assert engine.llm.calls == ["reload_weights", "reset_prefix_cache"]
-    assert list(engine.generate(PROMPTS)) == answer(other, PROMPTS)
 
 
 def test_sharded_models_are_read_whole(model: Path, tmp_path: Path) -> None:
@@ -277,8 +189,8 @@ def test_sharded_models_are_read_whole(model: Path, tmp_path: Path) -> None:
     (sharded / "model.safetensors").unlink()
     CohereForCausalLM.from_pretrained(model).save_pretrained(sharded, max_shard_size="20KB")
     shards = sorted(sharded.glob("*.safetensors"))
-    assert len(shards) > 1 and engines.directory.tensors(sharded).keys() == tensors.keys()
+    assert len(shards) > 1 and directory.tensors(sharded).keys() == tensors.keys()
     assert answer(sharded, PROMPTS) == answer(model, PROMPTS)
     shards[-1].unlink()
     with pytest.raises(UserError, match=shards[-1].name):
-        engines.start(RECIPE, sharded)
+        start(RECIPE, sharded)
