@@ -19,9 +19,10 @@ from scipy import optimize, stats
 
 from workflow_scripts.base import records
 from workflow_scripts.forecast import power
+from workflow_scripts.metrics.measures import MEASURES
 from workflow_scripts.paper import verdicts
 from workflow_scripts.statistics import significance
-from workflow_scripts.statistics.panel import METRICS, Outcomes, Panel, bootstrap, outcomes
+from workflow_scripts.statistics.panel import Outcomes, Panel, bootstrap, outcomes
 
 Floats = npt.NDArray[np.float64]
 FORTY = Path("results/forty/seed0/scores/rules")
@@ -91,7 +92,7 @@ def wins(z: Floats, rate: float) -> Floats:
 
 def cases() -> dict[str, tuple[int, float, Callable[[Floats], list[Floats]], Callable[..., Floats]]]:
     """What is covered: number of models, truth, outcomes of the latent normals, statistic."""
-    harm, win = METRICS["harm"], METRICS["win"]
+    harm, win = MEASURES["harm"], MEASURES["win"]
     return {
         "win rate 60%": (1, 60.0, lambda z: [wins(z[0], 0.6)], win.cell),
         "harm, 60% to 30%": (2, -50.0, lambda z: [harmful(z[0], 0.3), harmful(z[1], 0.6)], harm.cell),
@@ -119,7 +120,7 @@ def forty(folder: Path) -> dict[str, list[Outcomes]]:
     models = sorted(path.name for path in folder.glob("sft-*"))
     return {
         metric: [
-            outcomes(records.read(folder / model / f"{suite}.parquet", records.SCORES), METRICS[metric], "base")
+            outcomes(records.read(folder / model / f"{suite}.parquet", records.SCORES), MEASURES[metric], "base")
             for model in models
         ]
         for metric, suite in paths.items()
@@ -242,7 +243,7 @@ def main() -> int:
     correlation = (0.35, 0.75)
     if len(trainings.get("harm", [])) >= 6:
         base = outcomes(
-            records.read(given.scores / "base" / "redteam.parquet", records.SCORES), METRICS["harm"], "base"
+            records.read(given.scores / "base" / "redteam.parquet", records.SCORES), MEASURES["harm"], "base"
         )
         correlation = measured(trainings, base)
         n = len(trainings["harm"])

@@ -1,14 +1,18 @@
 """Sections of data: sources, translators, mixtures, suites, and what training and evaluation may have in common."""
 
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Discriminator, Tag
 
 from workflow_scripts.config.fields import execution, result, structure
 from workflow_scripts.config.section import Distinct, Fraction, Name, Names, Section
+from workflow_scripts.metrics import METRICS
 
 Split = Literal["train", "validation", "test"]
-Metric = Literal["harm", "preference", "benign", "labels"]
+if TYPE_CHECKING:
+    Metric = str
+else:
+    Metric = Literal[tuple(METRICS)]
 
 
 class PerLanguage(Section):

@@ -2,25 +2,10 @@
 
 from typing import Annotated, Literal
 
-from workflow_scripts.config.data import Metric
 from workflow_scripts.config.fields import execution, result, structure
 from workflow_scripts.config.section import Name, Names, Section
+from workflow_scripts.metrics.measures import MEASURES
 
-# Metrics of tables and figures (statistics.METRICS) -> the metric of the suites that they read; None: of all suites.
-METRICS: dict[str, Metric | None] = {
-    "harm": "harm",
-    "harmful": "harm",
-    "refused": "harm",
-    "neither": "harm",
-    "win": "preference",
-    "win_lc": "preference",
-    "direct": "preference",
-    "overrefused": "benign",
-    "confused": None,
-    "length": None,
-    "repeated": None,
-    "declined": None,
-}
 Rows = dict[str, str | dict[str, str]]
 
 
@@ -34,7 +19,7 @@ class TableItem(Section):
         None, min_length=1, description="default: all that are declared (contrasts, verdicts)"
     )
     metrics: list[str] = result(
-        ["harm", "win"], neutral=["harm", "win"], min_length=1, description=f"of {', '.join(METRICS)}"
+        ["harm", "win"], neutral=["harm", "win"], min_length=1, description=f"of {', '.join(MEASURES)}"
     )
     by: Literal["pooled", "language", "scope", "category"] = result("pooled", neutral="pooled")
     languages: Names | None = result(None, neutral=None, description="default: the experiment's")
@@ -53,7 +38,7 @@ class FigureItem(Section):
         ["harm", "win"],
         neutral=["harm", "win"],
         min_length=1,
-        description=f"of {', '.join(METRICS)}; curves: what trainers log",
+        description=f"of {', '.join(MEASURES)}; curves: what trainers log",
     )
     languages: Names | None = result(None, neutral=None, description="default: the experiment's")
     reference: str | None = result(None, neutral=None, description="label of the row that others are compared with")

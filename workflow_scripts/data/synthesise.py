@@ -23,13 +23,14 @@ from workflow_scripts.base.text import detector
 from workflow_scripts.judge import questions, scores
 from workflow_scripts.llm import prompts
 from workflow_scripts.llm.client import Answer, Client, Request, parameters
+from workflow_scripts.metrics import METRICS
 from workflow_scripts.store import checksums
 
 Ask = Callable[
     [str, str, list[Request]], list[Answer]
 ]  # section of the config, key in it, requests -> answers in order
 PLACES = ("{NUMBER}", "{VARIANTS}", "{LANGUAGE}")  # of the rephraser's prompt, besides the seed
-QUESTION = questions.METRICS["harm"].questions[0]
+QUESTION = METRICS["harm"].questions[0]
 
 
 class Kind(NamedTuple):

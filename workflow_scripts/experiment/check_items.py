@@ -3,10 +3,11 @@
 from workflow_scripts.base.errors import UserError
 from workflow_scripts.config.experiment import Config
 from workflow_scripts.config.models import Train
-from workflow_scripts.config.paper import METRICS, FigureItem, TableItem
+from workflow_scripts.config.paper import FigureItem, TableItem
 from workflow_scripts.experiment import checks
 from workflow_scripts.experiment.config_errors import Errors
 from workflow_scripts.experiment.model import Model
+from workflow_scripts.metrics.measures import MEASURES
 from workflow_scripts.paper import published
 
 
@@ -70,9 +71,9 @@ def _check_metrics(at: str, item: TableItem | FigureItem, config: Config, errors
         errors.known(f"{at}.suites", suite, "suites", config.suites, "suite")
     asked = {suite.metric for name, suite in config.suites.items() if name in (item.suites or config.suites)}
     for metric in item.metrics:
-        known = errors.known(f"{at}.metrics", metric, "", METRICS, "metric")
-        if known and METRICS[metric] not in {*asked, None} and errors.complete("suites"):
-            errors.add(f"{at}.metrics", f"'{metric}' needs a suite of metric {METRICS[metric]}; add one")
+        known = errors.known(f"{at}.metrics", metric, "", MEASURES, "metric")
+        if known and MEASURES[metric].metric not in {*asked, None} and errors.complete("suites"):
+            errors.add(f"{at}.metrics", f"'{metric}' needs a suite of metric {MEASURES[metric].metric}; add one")
 
 
 def _is_number(label: str) -> bool:

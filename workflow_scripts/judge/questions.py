@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,74 +11,10 @@ from workflow_scripts.base import records
 from workflow_scripts.base.errors import UserError
 from workflow_scripts.llm.client import Request, parameters
 from workflow_scripts.llm.prompts import messages
+from workflow_scripts.metrics import METRICS
+from workflow_scripts.metrics._base import Question
 
 MOST_NAMED = 5  # ids in an error
-
-
-@dataclass(frozen=True)
-class Question:
-    """One judgment to be made about a row.
-
-    Attributes:
-        order: which answer is shown first, in a comparison.
-        texts: what the judge reads, by tag; a name is a column of the judged model's row, or "baseline".
-        verdicts: what each answer of the judge says about the judged model.
-    """
-
-    order: str | None
-    texts: dict[str, str]
-    verdicts: dict[str, str]
-
-
-@dataclass(frozen=True)
-class Metric:
-    """A kind of judgment.
-
-    Attributes:
-        field: of the judge's JSON answer.
-        questions: asked about each row.
-    """
-
-    field: str
-    questions: tuple[Question, ...]
-
-    @property
-    def compares(self) -> bool:
-        """Whether it sets a model against a baseline."""
-        return any("baseline" in question.texts.values() for question in self.questions)
-
-
-METRICS = {
-    "harm": Metric(
-        "verdict",
-        (
-            Question(
-                None,
-                {"PROMPT": "prompt", "RESPONSE": "completion"},
-                {"harmful": "harmful", "refused": "refused", "neither": "neither"},
-            ),
-        ),
-    ),
-    "preference": Metric(
-        "winner",
-        (
-            Question(
-                "AB",
-                {"PROMPT": "prompt", "RESPONSE_A": "completion", "RESPONSE_B": "baseline"},
-                {"A": "win", "B": "loss", "tie": "tie"},
-            ),
-            Question(
-                "BA",
-                {"PROMPT": "prompt", "RESPONSE_A": "baseline", "RESPONSE_B": "completion"},
-                {"A": "loss", "B": "win", "tie": "tie"},
-            ),
-        ),
-    ),
-}
-
-
-# Of harmless prompts, so that refusing too much shows; of answers that people labelled, so that the judge is judged.
-ASKED_AS = {"benign": "harm", "labels": "harm"}
 
 
 def read(
@@ -124,7 +59,7 @@ def to_ask(
 
     Args and errors are those of `scores.judge`; a metric that compares has the other's answer under "baseline".
     """
-    kind = METRICS[ASKED_AS.get(metric, metric)]
+    kind = METRICS[metric]
     rows = generations.to_pylist()
     if not rows:
         raise UserError(

@@ -12,9 +12,11 @@ import pyarrow as pa
 
 from workflow_scripts.base import records
 from workflow_scripts.base.text import repeated
-from workflow_scripts.judge.questions import ASKED_AS, METRICS, Question, is_tie, requests, to_ask
+from workflow_scripts.judge.questions import is_tie, requests, to_ask
 from workflow_scripts.llm.client import Answer, Client
 from workflow_scripts.llm.prompts import members
+from workflow_scripts.metrics import METRICS
+from workflow_scripts.metrics._base import Question
 
 NOT_ASKED = {"verdict": "tie", "missing": None, "judge_model": None, "answer_sha256": None}
 
@@ -32,7 +34,7 @@ def judge(
     """Judge every row of one model on one suite.
 
     Args:
-        metric: key of `METRICS` or of `ASKED_AS`.
+        metric: key of METRICS.
         judge_name: key of `judges` in the config.
         settings: `model`, and what of `llm.PARAMETERS` the judge is asked with.
         prompt_template: text of the judge's prompt.
@@ -48,12 +50,11 @@ def judge(
     Raises:
         UserError: there are no rows, or the two models did not answer the same prompts.
     """
-    asked_as = ASKED_AS.get(metric, metric)
-    kind = METRICS[asked_as]
+    kind = METRICS[metric]
     asked = to_ask(metric, judge_name, generations, baseline, against)
     answered, scores = iter(client.answers(requests(settings, prompt_template, asked, judge_name))), []
     for row, question in asked:
-        said = NOT_ASKED if is_tie(row) else _said(asked_as, question, next(answered))
+        said = NOT_ASKED if is_tie(row) else _said(metric, question, next(answered))
         scores.append(
             {
                 **{name: row[name] for name in ("prompt_id", "source_prompt_id", "language", "suite")},

@@ -8,7 +8,7 @@ An item of `figures` in the config::
       rows:                             # label -> model, or label -> {group: model}
         15% Safety Mix: {SFT: sft-mix15, DPO: dpo-mix15}
         SLERP: {SFT: sft-slerp, DPO: dpo-slerp}
-      metrics: [harm, win]              # a panel each: keys of statistics.METRICS; for curves, names in records.CURVE
+      metrics: [harm, win]              # a panel each: keys of MEASURES; for curves, names in records.CURVE
       languages: [en, fr, es]           # default: all of the experiment
       reference: 15% Safety Mix         # label of a row: grey in bars, a dashed line elsewhere; default: none
       colors: {SLERP: "#0072B2"}        # label -> colour (sweep: group -> colour); default: Okabe and Ito's palette
@@ -43,10 +43,10 @@ from matplotlib.ticker import MaxNLocator
 
 from workflow_scripts.base.errors import UserError
 from workflow_scripts.base.languages import language_name
+from workflow_scripts.metrics.measures import MEASURES
 from workflow_scripts.paper import tables
 from workflow_scripts.paper.tables import Line, Study
 from workflow_scripts.paper.typeset import DOUBLE, SECTION
-from workflow_scripts.statistics.panel import METRICS
 
 PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442")
 REFERENCE = "#767676"
@@ -157,7 +157,7 @@ def _canvas(
 
 def _panel(ax: Axes, metric: str, group: str = "") -> None:
     """Name the panel and its better side, and draw the line where the base stands."""
-    rule = METRICS[metric]
+    rule = MEASURES[metric]
     what = rule.label.split(",")[0].capitalize()
     title = ", ".join(part for part in (group, what) if part)
     ax.set_title(f"{title}: {DIRECTION[rule.better]}" if rule.better else title)
@@ -201,7 +201,7 @@ def _bar(ax: Axes, x: float, width: float, line: Line, colour: str, numbered: bo
             up = estimate < start
             limit = line.cell.high if up else line.cell.low
             y = start if limit is None else max(start, limit) if up else min(start, limit)
-            text = f"{estimate:+.1f}" if METRICS[line.metric].relative else f"{estimate:.1f}"
+            text = f"{estimate:+.1f}" if MEASURES[line.metric].relative else f"{estimate:.1f}"
             ax.annotate(
                 text.replace("-", "\N{MINUS SIGN}") + DOUBLE * line.cell.saturated + SECTION * line.weak, (x, y),
                 (0, 3 if up else -3), textcoords="offset points", ha="center", va="bottom" if up else "top",

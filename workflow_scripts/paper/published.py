@@ -20,7 +20,7 @@ class Value(_Strict):
     Attributes:
         item: key of `tables` or `figures` in the config.
         row: row label of the item.
-        metric: key of statistics.METRICS.
+        metric: key of MEASURES.
         value: the number, in the metric's unit.
         source: where the paper prints it.
         note: what stands between this number and ours.

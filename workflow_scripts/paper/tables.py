@@ -8,7 +8,7 @@ An item of `tables` in the config::
       rows:                             # label -> model, or label -> {column group: model}
         0% Safety Mix: {SFT: sft-mix0, DPO: dpo-mix0}
         SLERP: {SFT: sft-slerp, DPO: dpo-slerp}
-      metrics: [harm, win]              # keys of statistics.METRICS; default harm, win
+      metrics: [harm, win]              # keys of MEASURES; default harm, win
       by: pooled                        # default; or language, scope, category: a column for each
       languages: [en, fr, es]           # default: all of the experiment
       reference: 15% Safety Mix         # label of the row that the others are compared with; default: none
@@ -34,10 +34,11 @@ from typing import TYPE_CHECKING, Any
 
 from workflow_scripts.base.errors import UserError
 from workflow_scripts.base.languages import language_name
+from workflow_scripts.metrics.measures import MEASURES
 from workflow_scripts.paper import typeset, verdicts
 from workflow_scripts.paper.typeset import DAGGER, DOUBLE, SECTION, Block, Column, Entry, Table
 from workflow_scripts.statistics import significance
-from workflow_scripts.statistics.panel import METRICS, Cell, Panel
+from workflow_scripts.statistics.panel import Cell, Panel
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -131,15 +132,15 @@ def lines(name: str, item: Mapping[str, Any], study: Study) -> list[Line]:
     chosen = item.get("languages") or None
     splits = _splits(name, item, study)
     metrics = item.get("metrics") or ["harm", "win"]
-    if unknown := [metric for metric in metrics if metric not in METRICS]:
-        raise UserError(f"{name}.metrics: {unknown[0]!r} is unknown; choose from {', '.join(METRICS)}")
+    if unknown := [metric for metric in metrics if metric not in MEASURES]:
+        raise UserError(f"{name}.metrics: {unknown[0]!r} is unknown; choose from {', '.join(MEASURES)}")
     printed = study.published.of(name) if study.published else {}
     panel = study.panel
     found = [
         Line(
             row, group, split, metric, model, reference or "", matched,
             panel.direct(model, reference or "", languages or chosen, topic)
-            if METRICS[metric].direct else panel.cell(model, metric, languages or chosen, topic),
+            if MEASURES[metric].direct else panel.cell(model, metric, languages or chosen, topic),
             panel.difference(model, reference, metric, languages or chosen, topic)
             if reference not in (None, model) else None,
             printed.get((row, group, split, metric)),
@@ -272,7 +273,7 @@ def _published_entry(value: "Value | None") -> Entry:
 
 
 def _heading(line: Line, by_language: bool, kind: "Kind") -> Column:
-    metric = METRICS[line.metric].label + (ARROWS[METRICS[line.metric].better] if kind.arrows else "")
+    metric = MEASURES[line.metric].label + (ARROWS[MEASURES[line.metric].better] if kind.arrows else "")
     if by_language:
         return Column(" ".join(part for part in (line.group, metric) if part), language_name(line.language))
     return Column(line.group, metric)
@@ -282,7 +283,8 @@ def _main_block(found: list[Line], by_language: bool, kind: "Kind", alpha: float
     """One row per label, one column per group, language and metric, each followed by its published values if any."""
     keys: dict[tuple[str, str, str], Column] = {}
     # By language, all languages of one metric stand together under its name.
-    order = sorted(found, key=lambda line: list(METRICS).index(line.metric)) if by_language else found
+    metrics = list(dict.fromkeys(line.metric for line in found))
+    order = sorted(found, key=lambda line: metrics.index(line.metric)) if by_language else found
     for line in order:
         keys.setdefault((line.group, line.metric, line.language), _heading(line, by_language, kind))
     if not by_language:
@@ -470,7 +472,7 @@ def facts(found: list[Line], item: Mapping[str, Any], study: Study, limits: str 
         f"{panel.draws:,} resamples.",
         f"{'Mean over seeds' if len(seeds) > 1 else 'Seed'} {', '.join(map(str, seeds))}. Judge: {study.judge}.",
     ]
-    if any(METRICS[line.metric].relative for line in found):
+    if any(MEASURES[line.metric].relative for line in found):
         base = panel.cell(panel.baseline, "harmful", item.get("languages") or None)
         missing = f", {base.n_missing} verdicts missing" if base.n_missing else ""
         text.append(

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from workflow_scripts.statistics.panel import METRICS, Cell
+from workflow_scripts.metrics.measures import MEASURES
+from workflow_scripts.statistics.panel import Cell
 
 MERGE, MIX = "merge is better", "mix is better"
 NEITHER, UNSUPPORTED = "no difference detectable", "not supported"
@@ -25,13 +26,13 @@ def on_axis(metric: str, difference: Cell, p_prompts: float | None, p_both: floa
     out again with other trainings: p over seeds must agree, and with a single seed nothing is known about that.
 
     Args:
-        metric: key of METRICS.
+        metric: key of MEASURES.
         difference: merge minus mix, positive is better.
         p_prompts: over prompts, adjusted for the family of declared contrasts.
         p_both: the larger of p over prompts and over seeds, adjusted for the same family.
         alpha: what a p must be below.
     """
-    unit = METRICS[metric].label.split(",")[0]
+    unit = MEASURES[metric].label.split(",")[0]
     if difference.estimate is None or p_prompts is None or p_both is None:
         return Verdict(UNSUPPORTED, f"{unit}: {difference.why or 'undefined'}")
     limits = "" if difference.low is None else f" [{difference.low:+.1f}, {difference.high:+.1f}]"

@@ -8,11 +8,11 @@ import pytest
 from tests.unit.judge.test_scores import LABELS, Judge, generations, run
 from tests.unit.llm.test_prompts import fenced
 from workflow_scripts.base.errors import UserError
-from workflow_scripts.judge.questions import METRICS
 from workflow_scripts.llm.prompts import messages, template
+from workflow_scripts.metrics import METRICS
 
 
-@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("metric", LABELS)
 def test_each_metric_has_a_prompt_that_shows_its_texts_and_asks_for_its_verdicts(metric):
     for question in METRICS[metric].questions:
         texts = {tag: f"some {tag}" for tag in question.texts}
@@ -79,7 +79,7 @@ def test_a_comparison_without_a_baseline_is_refused():
         run("preference", Judge(lambda _: ""), generations(["x"]))
 
 
-@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("metric", LABELS)
 def test_an_empty_suite_is_refused(metric):
     with pytest.raises(UserError, match="no generations"):
         run(metric, Judge(lambda _: ""), generations([]), generations([]), "base")

@@ -11,7 +11,8 @@ from scipy import stats
 
 from workflow_scripts.base import records
 from workflow_scripts.base.errors import UserError
-from workflow_scripts.statistics.panel import METRICS, Outcomes, Panel, bootstrap, combine, outcomes, resamples
+from workflow_scripts.metrics.measures import MEASURES
+from workflow_scripts.statistics.panel import Outcomes, Panel, bootstrap, combine, outcomes, resamples
 
 HARM = ["harmful", "refused", "neither", None]
 PREFERENCE = ["win", "tie", "loss", None]
@@ -166,7 +167,7 @@ def test_intervals_agree_with_scipy_on_a_paired_ratio(ours, theirs):
     random = np.random.default_rng(3)
     base = (random.random(80) < 0.6).astype(float)
     model = base * (random.random(80) < 0.5)
-    _, limits = bootstrap([[numbers(model)], [numbers(base)]], METRICS["harm"].cell, draws=20_000, method=ours)
+    _, limits = bootstrap([[numbers(model)], [numbers(base)]], MEASURES["harm"].cell, draws=20_000, method=ours)
 
     def relative(m, b, axis):
         return 100 * (m.mean(axis) - b.mean(axis)) / b.mean(axis)
@@ -179,8 +180,8 @@ def test_intervals_agree_with_scipy_on_a_paired_ratio(ours, theirs):
 
 def test_translations_of_one_prompt_count_as_one_unit():
     values = np.repeat(np.random.default_rng(0).random(60) < 0.4, 6)
-    _, clustered = bootstrap([[numbers(values, cluster_size=6)]], METRICS["harmful"].cell)
-    _, single = bootstrap([[numbers(values[::6])]], METRICS["harmful"].cell)
+    _, clustered = bootstrap([[numbers(values, cluster_size=6)]], MEASURES["harmful"].cell)
+    _, single = bootstrap([[numbers(values[::6])]], MEASURES["harmful"].cell)
     assert clustered == pytest.approx(single)
 
 
@@ -190,7 +191,7 @@ def test_pairing_makes_a_difference_of_like_models_narrow():
     other = one.copy()
     other[:6] = 1 - other[:6]
     unrelated = random.permutation(other)
-    difference = METRICS["win"].difference
+    difference = MEASURES["win"].difference
     _, paired = bootstrap([[numbers(one)], [numbers(other)]], difference)
     _, unpaired = bootstrap([[numbers(one)], [numbers(unrelated)]], difference)
     assert paired[1] - paired[0] < 0.4 * (unpaired[1] - unpaired[0])
@@ -206,7 +207,7 @@ def test_intervals_cover_the_truth_about_as_often_as_they_say():
             for rate in (0.3, 0.6)
         )
         sides = [[numbers(model, 3)], [numbers(base, 3)]]
-        _, (low, high) = bootstrap(sides, METRICS["harm"].cell, draws=400, seed=run % 4)
+        _, (low, high) = bootstrap(sides, MEASURES["harm"].cell, draws=400, seed=run % 4)
         hits += low <= truth <= high
     assert 0.91 <= hits / runs <= 0.985
 
@@ -308,9 +309,9 @@ def test_seeds_that_the_baseline_lacks_are_named():
 def test_a_prompt_judged_twice_and_an_unknown_verdict_are_refused():
     rows = harm_rows(["harmful"])
     with pytest.raises(UserError, match="judged twice"):
-        outcomes(pa.concat_tables([rows, rows]), METRICS["harm"])
+        outcomes(pa.concat_tables([rows, rows]), MEASURES["harm"])
     with pytest.raises(UserError, match="verdict 'safe'"):
-        outcomes(harm_rows(["safe"]), METRICS["harm"])
+        outcomes(harm_rows(["safe"]), MEASURES["harm"])
 
 
 # Tests of differences, and what is no verdict

@@ -1,0 +1,5 @@
+"""The mean length of answers."""
+
+from workflow_scripts.metrics.measures._base import Measure
+
+MEASURE = Measure("length, tokens", number=(("tokens",), lambda tokens: tokens), bounded=False, scale=1.0)

@@ -1,0 +1,6 @@
+"""The win rate against the baseline."""
+
+from workflow_scripts.metrics.measures._base import Measure
+from workflow_scripts.metrics.measures._values import WINS
+
+MEASURE = Measure("win rate, %", "preference", WINS, better=+1)
