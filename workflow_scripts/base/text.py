@@ -1,15 +1,49 @@
-"""What can be said of an answer without a judge: how much it repeats itself, and which language it is in.
+"""What can be said of a text without a judge: its words, how much it repeats itself, and which language it is in.
 
-A model that refuses everything, answers in English only or never stops can look harmless; these columns stand beside
-harm and win rate so that it cannot.
+A model that refuses everything, answers in English only or never stops can look harmless; repetition and language stand
+beside harm and win rate so that it cannot.
 """
 
+import unicodedata
 from collections.abc import Callable, Sequence
+from functools import cache
 
 from workflow_scripts.base.errors import UserError
 
 GRAM = 4
 UNSURE = 0.1  # languages closer than this, relative to one another, are none
+UNSPACED = (  # Thai, Lao, Myanmar, Khmer, kana, Chinese characters
+    *((0x0E00, 0x0EFF), (0x1000, 0x109F), (0x1780, 0x17FF), (0x3040, 0x30FF), (0x3400, 0x9FFF), (0xF900, 0xFAFF)),
+)
+
+
+def words(text: str) -> list[str]:
+    """The words of a text in lower case; punctuation counts as space, and marks that are not seen as nothing.
+
+    >>> words("Don't stop -- नमस्ते, दुनिया!")
+    ['don', 't', 'stop', 'नमस्ते', 'दुनिया']
+    """
+    return unicodedata.normalize("NFKC", text).casefold().translate(_punctuation()).split()
+
+
+def characters(text: str) -> list[str]:
+    """The characters of a text in lower case, without punctuation and spaces."""
+    return list("".join(words(text)))
+
+
+UNITS = {"words": words, "characters": characters}
+
+
+def is_unspaced(text: str) -> bool:
+    """Whether most letters of a text are of scripts that put no spaces between words."""
+    letters = [ord(character) for character in text if character.isalpha()]
+    return 2 * sum(any(low <= c <= high for low, high in UNSPACED) for c in letters if c >= 0x0E00) > len(letters)
+
+
+@cache
+def _punctuation() -> dict[int, str | None]:
+    kinds = {code: unicodedata.category(chr(code)) for code in range(0x10000)}
+    return {code: None if kind == "Cf" else " " for code, kind in kinds.items() if kind[0] in "PSZC"}
 
 
 def repeated(text: str) -> float:
@@ -20,10 +54,10 @@ def repeated(text: str) -> float:
     >>> repeated("a b c d e"), repeated("no no no no no no no no"), repeated("short")
     (0.0, 0.8, 0.0)
     """
-    words: Sequence[str] = text.split()
-    if len(words) < GRAM < len(text) and not text.isascii() and len(text) > 20 * max(1, len(words)):
-        words = text
-    grams = [tuple(words[i : i + GRAM]) for i in range(len(words) - GRAM + 1)]
+    units: Sequence[str] = text.split()
+    if len(units) < GRAM < len(text) and not text.isascii() and len(text) > 20 * max(1, len(units)):
+        units = text
+    grams = [tuple(units[i : i + GRAM]) for i in range(len(units) - GRAM + 1)]
     return 1 - len(set(grams)) / len(grams) if grams else 0.0
 
 

@@ -13,11 +13,9 @@ spaces between words is compared by its characters.
 import argparse
 import hashlib
 import json
-import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -27,13 +25,11 @@ from numpy.typing import NDArray
 
 from workflow_scripts.base import hashing, records
 from workflow_scripts.base.errors import UserError
+from workflow_scripts.base.text import UNITS, is_unspaced
 from workflow_scripts.store import checksums
 
 SHOWN = 3  # ids in an error
 CHUNK = 2000  # training rows that are hashed at a time
-UNSPACED = (  # Thai, Lao, Myanmar, Khmer, kana, Chinese characters
-    *((0x0E00, 0x0EFF), (0x1000, 0x109F), (0x1780, 0x17FF), (0x3040, 0x30FF), (0x3400, 0x9FFF), (0xF900, 0xFAFF)),
-)
 BASE = np.uint64(0x9E3779B97F4A7C15)  # odd, so that powers of it keep all bits
 Hashes = NDArray[np.uint64]
 
@@ -196,35 +192,6 @@ class Runs:
 
 def _code(unit: str) -> int:
     return int.from_bytes(hashlib.blake2b(unit.encode(), digest_size=8).digest()) | 1
-
-
-def words(text: str) -> list[str]:
-    """The words of a text in lower case; punctuation counts as space, and marks that are not seen as nothing.
-
-    >>> words("Don't stop -- नमस्ते, दुनिया!")
-    ['don', 't', 'stop', 'नमस्ते', 'दुनिया']
-    """
-    return unicodedata.normalize("NFKC", text).casefold().translate(_punctuation()).split()
-
-
-def characters(text: str) -> list[str]:
-    """The characters of a text in lower case, without punctuation and spaces."""
-    return list("".join(words(text)))
-
-
-UNITS = {"words": words, "characters": characters}
-
-
-def is_unspaced(text: str) -> bool:
-    """Whether most letters of a text are of scripts that put no spaces between words."""
-    letters = [ord(character) for character in text if character.isalpha()]
-    return 2 * sum(any(low <= c <= high for low, high in UNSPACED) for c in letters if c >= 0x0E00) > len(letters)
-
-
-@cache
-def _punctuation() -> dict[int, str | None]:
-    kinds = {code: unicodedata.category(chr(code)) for code in range(0x10000)}
-    return {code: None if kind == "Cf" else " " for code, kind in kinds.items() if kind[0] in "PSZC"}
 
 
 def complaint(found: pa.Table, place: Path) -> str | None:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from workflow_scripts.base import text
 from workflow_scripts.base.errors import UserError
 from workflow_scripts.base.text import detector, repeated
 from workflow_scripts.miniature import words, world
@@ -37,3 +38,7 @@ def test_what_has_no_words_is_in_no_language():
 def test_a_language_that_the_detector_does_not_know_is_named():
     with pytest.raises(UserError, match="does not know 'xx'"):
         detector(["en", "xx"])
+
+
+def test_signs_of_vowels_are_parts_of_words():
+    assert text.words("मुझे बताओ कि क्या करूँ ।") == ["मुझे", "बताओ", "कि", "क्या", "करूँ"]

@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from workflow_scripts.base import records
+from workflow_scripts.base.text import is_unspaced
 from workflow_scripts.config.data import Overlap, WorldSource
 from workflow_scripts.config.experiment import Config
 from workflow_scripts.data import mixture, overlap, suite
@@ -79,14 +80,10 @@ def test_a_short_prompt_is_compared_as_a_whole_with_whole_prompts():
 
 def test_text_without_spaces_is_compared_by_characters():
     said = "请用你自己的话告诉我蒸汽机是怎样工作的以及为什么它每天都需要那么多的水来保持运转"
-    assert overlap.is_unspaced(said) and not overlap.is_unspaced("नमस्ते दुनिया") and not overlap.is_unspaced("안녕 세상")
+    assert is_unspaced(said) and not is_unspaced("नमस्ते दुनिया") and not is_unspaced("안녕 세상")
     assert hits([row("t", f"老师说{said}", "c")], [row("p", said)]) == [("p", "t", "characters", True)]
     assert not hits([row("t", said[:20], "c")], [row("p", said)])
     assert hits([row("t", "你好!", "c")], [row("p", "你好")]) == [("p", "t", "whole", True)]
-
-
-def test_signs_of_vowels_are_parts_of_words():
-    assert overlap.words("मुझे बताओ कि क्या करूँ ।") == ["मुझे", "बताओ", "कि", "क्या", "करूँ"]
 
 
 def test_of_several_rows_that_share_one_the_most_similar_is_named():
