@@ -1,4 +1,4 @@
-"""A full disk: seen before work starts where its size is known, and told in one line when it happens."""
+"""A full disk: found before work starts where its size is known, and reported in one line when it happens."""
 
 import errno
 import os
@@ -9,15 +9,15 @@ from pathlib import Path
 
 from workflow_scripts.base.errors import UserError
 
-# Libraries say it in errors of their own; torch says only that it could not write.
+# Libraries raise errors of their own; torch reports only that it could not write.
 SYSTEM = (os.strerror(errno.ENOSPC), os.strerror(errno.EDQUOT))
 SIGNS = (*SYSTEM, "PytorchStreamWriter failed writing", "iostream error", "unexpected pos")
 
 
 def is_full(error: BaseException) -> bool:
     """Whether an error says that there is no room left, in whatever words."""
-    told = f"{error} {error.__cause__ or ''} {error.__context__ or ''}"
-    return getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or any(sign in told for sign in SIGNS)
+    text = f"{error} {error.__cause__ or ''} {error.__context__ or ''}"
+    return getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or any(sign in text for sign in SIGNS)
 
 
 @contextmanager
@@ -29,23 +29,23 @@ def room(folder: Path, needed: float = 0) -> Iterator[None]:
     """
     missing = needed - size(folder)
     if missing > free(folder):
-        raise UserError(f"{folder}: {_told(missing)} to be written, but {_left(folder)}")
+        raise UserError(f"{folder}: {_readable(missing)} to be written, but {_free_and_advice(folder)}")
     try:
         yield
     except Exception as error:
         if not is_full(error):
             raise
-        wanted = f", and {_told(needed)} is needed in all" if needed else ""
-        raise UserError(f"{folder}: the disk is full{wanted}; {_left(folder)}") from None
+        wanted = f", and {_readable(needed)} is needed in all" if needed else ""
+        raise UserError(f"{folder}: the disk is full{wanted}; {_free_and_advice(folder)}") from None
 
 
-def in_words(error: Exception) -> str | None:
+def full_disk_message(error: Exception) -> str | None:
     """The line for a full disk that nobody expected; None for other errors."""
     if not is_full(error):
         return None
     place = getattr(error, "filename", None) or "results/"
-    said = next((sign for sign in SYSTEM if sign in str(error)), SYSTEM[0])
-    return f"{place}: {said}; {_left(Path(place))}"
+    reason = next((sign for sign in SYSTEM if sign in str(error)), SYSTEM[0])
+    return f"{place}: {reason}; {_free_and_advice(Path(place))}"
 
 
 def free(folder: Path) -> int:
@@ -59,11 +59,11 @@ def size(folder: Path) -> int:
     return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
 
 
-def _left(folder: Path) -> str:
-    return f"{_told(free(folder))} is free; make room, or move results/, and run again"
+def _free_and_advice(folder: Path) -> str:
+    return f"{_readable(free(folder))} is free; make room, or move results/, and run again"
 
 
-def _told(count: float) -> str:
+def _readable(count: float) -> str:
     for unit in ("bytes", "kB", "MB"):
         if count < 1000:
             return f"{count:.0f} {unit}"

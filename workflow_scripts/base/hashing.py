@@ -3,9 +3,10 @@
 import hashlib
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 def canonical(value: Any) -> str:
@@ -24,7 +25,12 @@ def of_file(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def of_table(table: pa.Table) -> str:
+def rank(seed: int, text: str) -> str:
+    """The place of a text in the order of a seed, which does not depend on what else is in that order."""
+    return hashlib.sha256(f"{seed}\n{text}".encode()).hexdigest()
+
+
+def of_table(table: "pa.Table") -> str:
     """sha256 of a table's values in order, in hex; how it was chunked or compressed does not count."""
     digest = hashlib.sha256(str(table.schema.remove_metadata()).encode())
     for row in table.to_pylist():

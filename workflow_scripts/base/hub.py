@@ -1,4 +1,4 @@
-"""What comes from the hub, or from a folder of the same layout: models, translators, datasets.
+"""What is fetched from the hub, or read from a folder of the same layout: models, translators, datasets.
 
 Every failure is one line that says what to do.  The token comes from HF_TOKEN alone, never from a file; HF_HUB_OFFLINE
 is respected.  A revision is fetched once into the hub's own cache (HF_HOME) and found there again without a network.
@@ -67,12 +67,12 @@ def rows(name: str, revision: str | None, config: str | None, split: str) -> pa.
         known = configs.get(config or "default", {} if config else next(iter(configs.values())))
         if not known:
             raise UserError(
-                f"{name}: has no config '{config}' (it has {', '.join(configs)}); mend `revision` or `format`"
+                f"{name}: has no config '{config}' (it has {', '.join(configs)}); fix `revision` or `format`"
             )
         if split not in known:
             where = f"config '{config}'" if config else "the dataset"
             raise UserError(
-                f"{name}: {where} has no split '{split}' (it has {', '.join(known)}); mend `revision` or `format`"
+                f"{name}: {where} has no split '{split}' (it has {', '.join(known)}); fix `revision` or `format`"
             )
         files = {split: known[split]}
     place = folder(name, revision, ["README.md", *(files[split] if files else DATA)], "dataset")
@@ -94,14 +94,14 @@ def _read(name: str, place: Path, files: dict[str, list[str]] | None, split: str
                 verification_mode="no_checks",
             )
         except ValueError as error:
-            told = " ".join(str(error).split())[:300]
-            raise UserError(f"{name}: split '{split}': {told}; mend `revision` or `format`, or the files") from None
+            reason = " ".join(str(error).split())[:300]
+            raise UserError(f"{name}: split '{split}': {reason}; fix `revision` or `format`, or the files") from None
         except FileNotFoundError as error:
-            raise UserError(f"{name}: {' '.join(str(error).split())}; mend the folder, or fetch it again") from None
+            raise UserError(f"{name}: {' '.join(str(error).split())}; fix the folder, or fetch it again") from None
         except datasets.exceptions.DatasetsError as error:
             cause = error.__cause__ or error
             raise UserError(
-                f"{name}: split '{split}' cannot be read ({' '.join(str(cause).split())[:200]}); mend the files"
+                f"{name}: split '{split}' cannot be read ({' '.join(str(cause).split())[:200]}); fix the files"
             ) from None
         table: pa.Table = read.data.table.combine_chunks()
     return table.replace_schema_metadata(None)
@@ -114,10 +114,10 @@ def _configs(place: Path) -> dict[str, dict[str, list[str]]]:
     if not text.startswith("---"):
         return {}
     try:
-        told: Any = (yaml.safe_load(text.split("---", 2)[1]) or {}).get("configs") or []
-        return {config["config_name"]: _splits(config["data_files"]) for config in told}
+        listed: Any = (yaml.safe_load(text.split("---", 2)[1]) or {}).get("configs") or []
+        return {config["config_name"]: _splits(config["data_files"]) for config in listed}
     except (yaml.YAMLError, AttributeError, KeyError, TypeError):
-        raise UserError(f"{card}: its `configs` cannot be read; mend them") from None
+        raise UserError(f"{card}: its `configs` cannot be read; fix them") from None
 
 
 def _splits(files: Any) -> dict[str, list[str]]:
@@ -135,7 +135,7 @@ def _snapshot(name: str, revision: str, patterns: list[str], kind: Kind) -> Path
     import httpx
     from huggingface_hub import errors, snapshot_download
 
-    told = f"--repo-type {kind} --revision {revision}"
+    options = f"--repo-type {kind} --revision {revision}"
     try:
         # False: no token, and none from a file either.
         token = os.environ.get("HF_TOKEN") or False
@@ -145,19 +145,19 @@ def _snapshot(name: str, revision: str, patterns: list[str], kind: Kind) -> Path
         raise UserError(f"{name}: is gated; accept its terms on the hub {how}") from None
     except errors.RepositoryNotFoundError:
         what = f"no such folder, and no {kind} of that id on the hub, or a private one"
-        raise UserError(f"{name}: {what}; mend the id, or set HF_TOKEN") from None
+        raise UserError(f"{name}: {what}; fix the id, or set HF_TOKEN") from None
     except errors.RevisionNotFoundError:
         raise UserError(f"{name}: has no revision {revision}; pin one that exists") from None
     except errors.HFValidationError:
-        raise UserError(f"{name}: no such folder, and no id of the hub; mend the path") from None
+        raise UserError(f"{name}: no such folder, and no id of the hub; fix the path") from None
     except (errors.LocalEntryNotFoundError, errors.OfflineModeIsEnabled):
         raise UserError(
             f"{name}: is not in the hub's cache and the hub cannot be reached; "
-            f"fetch it where there is a network: hf download {name} {told}"
+            f"fetch it where there is a network: hf download {name} {options}"
         ) from None
     except httpx.HTTPError as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UserError(
             f"{name}: cannot be fetched ({reason}); run again, "
-            f"or fetch it where there is a network: hf download {name} {told}"
+            f"or fetch it where there is a network: hf download {name} {options}"
         ) from None

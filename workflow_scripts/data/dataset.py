@@ -5,7 +5,6 @@ syntheses inherit both, so what is held out in one language is held out in all.
 """
 
 import argparse
-import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterator
@@ -88,7 +87,7 @@ def _split(work: dict[str, Any], key: str) -> str | None:
     """The split of a source prompt, where the config gives shares; it moves as little as can be when they change."""
     if not work["splits"]:
         return None
-    at, reached = int(_rank(work["split_seed"], key), 16) / 16**64, 0.0
+    at, reached = int(hashing.rank(work["split_seed"], key), 16) / 16**64, 0.0
     for split in ("train", "validation", "test"):
         reached += work["splits"].get(split, 0)
         if at < reached:
@@ -102,7 +101,7 @@ def _draw(work: dict[str, Any], found: list[Raw]) -> list[Raw]:
     So a smaller draw is part of a larger one, and draws of languages that share prompts are of the same prompts.
     """
     order = {language: place for place, language in enumerate(work["languages"])}
-    rank = {key: _rank(work["seed"], key) for key in {row["source_prompt_id"] for row in found}}
+    rank = {key: hashing.rank(work["seed"], key) for key in {row["source_prompt_id"] for row in found}}
     found = sorted(found, key=lambda row: (rank[row["source_prompt_id"]], order[row["language"]], row["id"]))
     if work["limit"] is None:
         return found
@@ -116,17 +115,13 @@ def _draw(work: dict[str, Any], found: list[Raw]) -> list[Raw]:
     return kept
 
 
-def _rank(seed: int, key: str) -> str:
-    return hashlib.sha256(f"{seed}\n{key}".encode()).hexdigest()
-
-
 def _records(name: str, table: pa.Table, form: Format, part: Part) -> Iterator[tuple[int, Raw]]:
     """The rows of a part with their numbers in the split, from 1; every column that is read is checked."""
     needed = [*form.columns, *part.where]
     if missing := [column for column in needed if column not in table.column_names]:
         where = f"{part.config}, {part.split}" if part.config else part.split
         has = ", ".join(table.column_names)
-        raise UserError(f"{name} ({where}): has no column '{missing[0]}' (it has {has}); mend `revision` or `format`")
+        raise UserError(f"{name} ({where}): has no column '{missing[0]}' (it has {has}); fix `revision` or `format`")
     number = 0
     for batch in table.select(list(dict.fromkeys(needed))).to_batches(max_chunksize=BATCH):
         for raw in batch.to_pylist():
@@ -142,7 +137,7 @@ def _records(name: str, table: pa.Table, form: Format, part: Part) -> Iterator[t
 
 def _wrong(name: str, part: Part, number: int, problem: Problem) -> UserError:
     where = f"{part.config}, {part.split}" if part.config else part.split
-    return UserError(f"{name} ({where}): row {number}: {problem}; mend `revision` or `format`, or the files")
+    return UserError(f"{name} ({where}): row {number}: {problem}; fix `revision` or `format`, or the files")
 
 
 def _check_joined(name: str, keys: dict[str, set[str]]) -> None:

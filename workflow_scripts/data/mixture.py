@@ -1,7 +1,6 @@
 """Stage: the rows of a mixture, drawn from sources in stated fractions; and which of them a training sees."""
 
 import argparse
-import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -37,7 +36,7 @@ def draw(work: dict[str, Any], sources: dict[str, pa.Table]) -> pa.Table:
                     f"mixture: needs {count} train rows in {language} from source '{part}', which has {len(rows)}; "
                     "lower per_language or give the source more rows"
                 )
-            ranked = sorted((_rank(work["seed"], row["id"]), index) for index, row in enumerate(rows))[:count]
+            ranked = sorted((hashing.rank(work["seed"], row["id"]), index) for index, row in enumerate(rows))[:count]
             chosen += [(rank, {**rows[index], "part": part}) for rank, index in ranked]
     if not chosen:
         raise UserError("mixture: has no rows; raise per_language")
@@ -60,10 +59,6 @@ def select(
             keep.append(seen[cell] <= per_language[cell[1]])
         mixture = mixture.filter(pa.array(keep))
     return mixture
-
-
-def _rank(seed: int, row: str) -> str:
-    return hashlib.sha256(f"{seed}\n{row}".encode()).hexdigest()
 
 
 def main(arguments: list[str]) -> None:

@@ -234,9 +234,9 @@ def main(arguments: list[str]) -> None:
     }
     # Snakemake deletes what a failed job was to make, so what stops the run is put beside it.
     breach = given.output.with_name("overlap-breach.parquet")
-    if told := complaint(found, breach):
+    if message := complaint(found, breach):
         records.write(breach, found, records.OVERLAP, lineage)
-        raise UserError(told)
+        raise UserError(message)
     breach.unlink(missing_ok=True)
     with checksums.recording(Path("results"), [given.output]):
         records.write(given.output, found, records.OVERLAP, lineage)

@@ -57,7 +57,7 @@ def _read(file: Path, named: dict[str, str]) -> pa.Table:
     except FileNotFoundError:
         raise UserError(f"{file}: no such file; give its path from the working directory") from None
     except (pa.ArrowException, OSError) as error:
-        raise UserError(f"{file}: {' '.join(str(error).split())}; mend the file") from None
+        raise UserError(f"{file}: {' '.join(str(error).split())}; fix the file") from None
     if twice := [name for name, count in Counter(table.column_names).items() if count > 1]:
         raise UserError(f"{file}: two columns are called '{twice[0]}'; rename one")
     has = [name for name in table.column_names if table[name].null_count < len(table)]
@@ -96,7 +96,7 @@ def _column(file: Path, table: pa.Table, field: pa.Field, work: dict[str, Any]) 
         try:
             column = table[field.name].cast(field.type)
         except pa.ArrowException as error:
-            raise UserError(f"{file}: column '{field.name}' is not {field.type} ({error}); mend it") from None
+            raise UserError(f"{file}: column '{field.name}' is not {field.type} ({error}); fix it") from None
         if field.name == "label":
             column = pa.array([work["labels"].get(value, value) for value in column.to_pylist()], pa.string())
         return column if default is None else pc.fill_null(column, default)

@@ -26,9 +26,8 @@ from workflow_scripts.llm.client import Answer, Client, Request, parameters
 from workflow_scripts.metrics import METRICS
 from workflow_scripts.store import checksums
 
-Ask = Callable[
-    [str, str, list[Request]], list[Answer]
-]  # section of the config, key in it, requests -> answers in order
+# section of the config, key in it, requests -> answers in order
+Ask = Callable[[str, str, list[Request]], list[Answer]]
 PLACES = ("{NUMBER}", "{VARIANTS}", "{LANGUAGE}")  # of the rephraser's prompt, besides the seed
 QUESTION = METRICS["harm"].questions[0]
 
@@ -101,7 +100,7 @@ def rows(work: dict[str, Any], seeds: pa.Table, ask: Ask) -> tuple[pa.Table, pa.
     chosen = [row for row in every if row["language"] in work["languages"] and row["split"] in work["splits"]]
     if not chosen:
         where = f"in {', '.join(work['languages'])} of {', '.join(work['splits'])}"
-        raise UserError(f"sources.{work['name']}: the seeds have no rows {where}; mend `languages` or `splits`")
+        raise UserError(f"sources.{work['name']}: the seeds have no rows {where}; fix `languages` or `splits`")
     spoken = detector(sorted({*work["languages"], "en"}))  # who answers in another language does so in English
     tally = Tally()
     known = {(row["language"], plain(row["prompt"])) for row in every}
@@ -128,8 +127,8 @@ def parse(text: str) -> str | None:
     >>> parse('Here it is: {"prompt": " How? "}'), parse("How?"), parse('{"prompt": ""}'), parse('{"prompt": 1}')
     ('How?', None, None, None)
     """
-    said = {value for name, value in prompts.members(text) if name == "prompt" and isinstance(value, str)}
-    found = said.pop().strip() if len(said) == 1 else ""
+    given = {value for name, value in prompts.members(text) if name == "prompt" and isinstance(value, str)}
+    found = given.pop().strip() if len(given) == 1 else ""
     return found or None
 
 
@@ -226,12 +225,12 @@ def _judged(
     requests = questions.requests(settings, settings["harm"], asked, f"sources.{work['name']}")
     answers = _answers(work, "judges", settings, requests, ask)
     for (one, completer, text), answer in zip(completed, answers, strict=True):
-        said = scores.verdict("harm", QUESTION, answer)
-        outcome = said["verdict"] or ("declined" if said["missing"] == "refused" else said["missing"])
+        judged = scores.verdict("harm", QUESTION, answer)
+        outcome = judged["verdict"] or ("declined" if judged["missing"] == "refused" else judged["missing"])
         assert outcome is not None
         tally.note("judge", settings["key"], one.language, outcome)
-        if said["verdict"]:
-            found.append((one, completer, text, said["verdict"]))
+        if judged["verdict"]:
+            found.append((one, completer, text, judged["verdict"]))
     return found
 
 

@@ -49,7 +49,7 @@ def quality(original: str, translation: str, target: str, spoken: Callable[[str]
     """The least of three: is it about as long, in the language, and not repeating itself more than the original does?
 
     A width between half and twice that of the original is right; from there it falls with the ratio.  A language that
-    cannot be told, as of a name, counts half.
+    is not recognised, as of a name, counts half.
     """
     ratio = width(translation) / max(1, width(original))
     language = spoken(translation) if spoken else target
@@ -86,8 +86,8 @@ def derive(work: dict[str, Any], source: pa.Table, translator: Translator) -> De
     spoken_by: dict[str, set[str]] = {}
     for row in rows:
         spoken_by.setdefault(row["source_prompt_id"], set()).add(row["language"])
-    place = {language: number for number, language in enumerate(dict.fromkeys([*work["order"], *_languages(rows)]))}
-    pivot = {key: min(spoken, key=lambda language: place[language]) for key, spoken in spoken_by.items()}
+    rank = {language: number for number, language in enumerate(dict.fromkeys([*work["order"], *_languages(rows)]))}
+    pivot = {key: min(spoken, key=lambda language: rank[language]) for key, spoken in spoken_by.items()}
     detect = _detector({*work["languages"], *_languages(rows)})
     made: list[dict[str, Any]] = []
     looks: list[dict[str, Any]] = []
@@ -113,40 +113,28 @@ def derive(work: dict[str, Any], source: pa.Table, translator: Translator) -> De
         known = translator.translate(list(pieces))
         for row in owed:
             key = row["source_prompt_id"]
-            translated = {
-                **row,
-                "id": f"{row['id']}.{target}",
-                "language": target,
-            }
+            translated = {**row, "id": f"{row['id']}.{target}", "language": target}
             for field in FIELDS:
                 if row[field] is None:
                     continue
                 parts = cuts[row[field]]
-                told = [known[Piece(p.text, row["language"], target)] if p.is_piece else p.text for p in parts]
-                if None in told:
+                texts = [known[Piece(p.text, row["language"], target)] if p.is_piece else p.text for p in parts]
+                if None in texts:
                     lost["untranslated"] += 1
                     bad.add(key)
                     continue
-                translated[field] = "".join(text for text in told if text is not None)
-                only = [index for index, part in enumerate(parts) if part.is_piece]
-                original = " ".join(parts[index].text for index in only)
-                seen = (
-                    quality(original, " ".join(str(told[index]) for index in only), target, detect)
-                    if only
-                    else Quality(1.0, None, 0.0, 1.0)  # all code: it is what it was
-                )
+                whole = [text for text in texts if text is not None]
+                translated[field] = "".join(whole)
+                pairs = [(part.text, text) for part, text in zip(parts, whole, strict=True) if part.is_piece]
+                seen = Quality(1.0, None, 0.0, 1.0)  # all code: it is what it was
+                if pairs:
+                    originals, translations = (" ".join(side) for side in zip(*pairs, strict=True))
+                    seen = quality(originals, translations, target, detect)
                 if seen.quality < work["minimum"]:
                     lost["below_minimum"] += 1
                     bad.add(key)
-                looks.append(
-                    {
-                        "id": translated["id"],
-                        "source_prompt_id": key,
-                        "language": target,
-                        "field": field,
-                        **seen._asdict(),
-                    }
-                )
+                place = {"id": translated["id"], "source_prompt_id": key, "language": target, "field": field}
+                looks.append({**place, **seen._asdict()})
             made.append(translated)
     every = [row for row in [*rows, *made] if row["source_prompt_id"] not in bad]
     order = {key: number for number, key in enumerate(spoken_by)}

@@ -29,7 +29,7 @@ def execute(stage: str, arguments: list[str]) -> int:
     try:
         importlib.import_module(module_of(stage)).main(arguments)
     except Exception as error:
-        message = str(error) if isinstance(error, UserError) else disk.in_words(error)
+        message = str(error) if isinstance(error, UserError) else disk.full_disk_message(error)
         if message is None:
             raise
         print(f"mixmerge {stage}: {message}", file=sys.stderr, flush=True)

@@ -1,4 +1,4 @@
-"""A full disk is told in one line with the bytes; what is whole stays, and halves go."""
+"""A full disk is reported in one line with the bytes; what is whole stays, and halves go."""
 
 import errno
 import os
@@ -82,11 +82,11 @@ def test_a_full_disk_is_known_in_each_librarys_words(small: Path, library: str) 
     with pytest.raises(Exception) as raised:  # noqa: B017 (each library has its own)
         writes[library]()
     assert disk.is_full(raised.value)
-    told = disk.in_words(raised.value)
+    told = disk.full_disk_message(raised.value)
     assert told and "free" in told and "\n" not in told
 
 
 def test_other_errors_are_not_taken_for_a_full_disk(tmp_path: Path) -> None:
-    assert disk.in_words(OSError(errno.EACCES, "Permission denied", "x")) is None
+    assert disk.full_disk_message(OSError(errno.EACCES, "Permission denied", "x")) is None
     with pytest.raises(ValueError, match="a bug"), disk.room(tmp_path):
         raise ValueError("a bug")

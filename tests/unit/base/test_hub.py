@@ -1,4 +1,4 @@
-"""What comes from the hub comes once, and what cannot come is told in one line that says what to do."""
+"""What comes from the hub comes once, and what cannot come is reported in one line that says what to do."""
 
 import json
 import os
@@ -59,9 +59,8 @@ def test_each_refusal_of_the_hub_is_one_line_that_says_what_to_do(tmp_path):
     assert told == [
         f"{GATED}: is gated; accept its terms on the hub and set HF_TOKEN",
         f"{OPEN}: has no revision {'0' * 40}; pin one that exists",
-        "lab/none: no such folder, and no dataset of that id on the hub, or a private one; mend the id, or set "
-        "HF_TOKEN",
-        "not an id: no such folder, and no id of the hub; mend the path",
+        "lab/none: no such folder, and no dataset of that id on the hub, or a private one; fix the id, or set HF_TOKEN",
+        "not an id: no such folder, and no id of the hub; fix the path",
         "lab/none: no such folder, and no `revision` to fetch it from the hub; pin one",
     ]
 

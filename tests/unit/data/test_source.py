@@ -115,11 +115,11 @@ def test_ids_that_stand_twice_or_are_missing_are_named(tmp_path):
 def test_a_file_that_cannot_be_read_is_named(tmp_path):
     for name, content, told in (
         ("rows.txt", b"", "unknown kind of file; give one of .jsonl, .csv, .parquet"),
-        ("rows.parquet", b"PAR1 cut", "mend the file"),
-        ("rows.jsonl", b'{"prompt": ', "mend the file"),
-        ("rows.csv", b"", "mend the file"),
+        ("rows.parquet", b"PAR1 cut", "fix the file"),
+        ("rows.jsonl", b'{"prompt": ', "fix the file"),
+        ("rows.csv", b"", "fix the file"),
         ("rows.csv", b"prompt,prompt,language\na,b,en\n", "two columns are called 'prompt'"),
-        ("rows.jsonl", b'{"prompt": {"a": 1}, "language": "en"}\n', "mend the file"),
+        ("rows.jsonl", b'{"prompt": {"a": 1}, "language": "en"}\n', "fix the file"),
     ):
         path = tmp_path / name
         path.write_bytes(content)
