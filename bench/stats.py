@@ -22,7 +22,9 @@ from workflow_scripts.forecast import power
 from workflow_scripts.metrics.measures import MEASURES
 from workflow_scripts.paper import verdicts
 from workflow_scripts.statistics import significance
-from workflow_scripts.statistics.panel import Outcomes, Panel, bootstrap, outcomes
+from workflow_scripts.statistics.bootstrap import bootstrap
+from workflow_scripts.statistics.outcomes import Outcomes, outcomes
+from workflow_scripts.statistics.panel import Panel
 
 Floats = npt.NDArray[np.float64]
 FORTY = Path("results/forty/seed0/scores/rules")

@@ -29,9 +29,14 @@ from workflow_scripts.base.languages import language_name
 from workflow_scripts.paper import typeset
 from workflow_scripts.paper.tables import Study, data_under
 from workflow_scripts.paper.typeset import Block, Column, Entry, Table
-from workflow_scripts.statistics import agreement
-from workflow_scripts.statistics.agreement import Errors, Estimate
-from workflow_scripts.statistics.panel import LEVEL, Panel, combine
+from workflow_scripts.statistics import judge_errors
+from workflow_scripts.statistics.agreement import agreement
+from workflow_scripts.statistics.bootstrap import LEVEL
+from workflow_scripts.statistics.judge_errors import Errors
+from workflow_scripts.statistics.outcomes import combine
+from workflow_scripts.statistics.panel import Panel
+from workflow_scripts.statistics.position_bias import position_bias
+from workflow_scripts.statistics.proportion import Estimate, design_effect, proportion
 
 POOLED = "pooled"
 MEASURES = {  # what is measured of a judge -> heading, and which of its declared faults that is
@@ -78,13 +83,13 @@ def _alone(study: Study, judge: str, languages: Collection[str], level: float = 
     rows = _spoken(study.panels[judge], languages)
     labelled = _labelled(study, judge, languages)
     pairs, clusters = _pairs(rows)
-    position = agreement.position(pairs, clusters, level=level)
+    position = position_bias(pairs, clusters, level=level)
     errors = replace(count_errors(labelled), level=level)
     asked = [row for row in [*rows, *labelled] if was_asked(row)]
     unread = [row["missing"] == "unparsed" for row in asked]
-    design = agreement.design_effect(unread, [(row["suite"], row["source_prompt_id"]) for row in asked])
+    design = design_effect(unread, [(row["suite"], row["source_prompt_id"]) for row in asked])
     return {
-        "unreadable": agreement.proportion(sum(unread), len(asked), level, design),
+        "unreadable": proportion(sum(unread), len(asked), level, design),
         "first": position.first,
         "consistent": position.consistent,
         "bias": position.bias,
@@ -152,9 +157,7 @@ def _kappa(judges: list[Rows], metrics: Collection[str]) -> Estimate:
                 clusters[_key(row)] = (row["suite"], row["source_prompt_id"])
         verdicts.append({key: verdict for key, found in orders.items() if (verdict := combine(found)) is not None})
     common = sorted(set.intersection(*(set(found) for found in verdicts)), key=str)
-    return agreement.agreement(
-        [[found[key] for key in common] for found in verdicts], [clusters[key] for key in common]
-    )
+    return agreement([[found[key] for key in common] for found in verdicts], [clusters[key] for key in common])
 
 
 def _splits(item: Mapping[str, Any], study: Study) -> list[tuple[str, list[str]]]:
@@ -309,4 +312,4 @@ def corrected(study: Study, judge: str, model: str, languages: list[str]) -> Est
     errors = [count_errors(_labelled(study, judge, [language])) for language in languages]
     if any(np.isnan(shares[0]) for shares, _ in rates):
         return Estimate(None, None, None, 0, f"{judge} has no verdict in one language")
-    return agreement.corrected([shares for shares, _ in rates], [size for _, size in rates], errors)
+    return judge_errors.corrected([shares for shares, _ in rates], [size for _, size in rates], errors)

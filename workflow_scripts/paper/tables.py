@@ -38,7 +38,8 @@ from workflow_scripts.metrics.measures import MEASURES
 from workflow_scripts.paper import typeset, verdicts
 from workflow_scripts.paper.typeset import DAGGER, DOUBLE, SECTION, Block, Column, Entry, Table
 from workflow_scripts.statistics import significance
-from workflow_scripts.statistics.panel import Cell, Panel
+from workflow_scripts.statistics.cell import Cell
+from workflow_scripts.statistics.panel import Panel
 
 if TYPE_CHECKING:
     import pyarrow as pa

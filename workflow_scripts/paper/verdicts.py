@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from workflow_scripts.metrics.measures import MEASURES
-from workflow_scripts.statistics.panel import Cell
+from workflow_scripts.statistics.cell import Cell
 
 MERGE, MIX = "merge is better", "mix is better"
 NEITHER, UNSUPPORTED = "no difference detectable", "not supported"

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-Floats = npt.NDArray[np.float64]
+from workflow_scripts.statistics.outcomes import Floats
+
 ALMOST = 1e-6  # fitted probabilities closer than this to 0 or 1 mean that the regression has no finite solution
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import special
 
-Floats = npt.NDArray[np.float64]
+from workflow_scripts.statistics.outcomes import Floats, Outcomes
 
 ENOUGH_SEEDS = 6  # from here on an interval over seed means is worth printing
 FLIPS = 9999  # random sign flips where exact ones are out of reach
@@ -100,6 +100,31 @@ def seeds_interval(by_seed: Floats, level: float) -> tuple[float, float] | None:
         return None
     half = float(special.stdtrit(n - 1, (1 + level) / 2)) * float(by_seed.std(ddof=1)) / math.sqrt(n)
     return float(by_seed.mean()) - half, float(by_seed.mean()) + half
+
+
+def prompts_test(one: Sequence[Outcomes], other: Sequence[Outcomes] | None) -> float:
+    """Two-sided p, over the choice of prompts, that two models' outcomes differ by nothing; None: that one is at 1/2.
+
+    Exact McNemar where one training of each answered independent prompts with yes or no, else sign flips of clusters.
+    Only prompts with verdicts of both count.
+
+    Args:
+        one: of the one model, by seed.
+        other: of the other, by seed, on the same prompts.
+    """
+    gaps, clusters, yes_or_no = [], [], len(one) == 1 and other is not None
+    for seed, mine in enumerate(one):
+        theirs = np.full(len(mine.values), 0.5) if other is None else other[seed].values
+        known = ~np.isnan(mine.values) & ~np.isnan(theirs)
+        gaps.append((mine.values - theirs)[known])
+        clusters += [mine.clusters[i] for i in np.flatnonzero(known)]
+        yes_or_no &= bool(np.isin(np.concatenate([mine.values[known], theirs[known]]), (0, 1)).all())
+    gap = np.concatenate(gaps)
+    if yes_or_no and len(set(clusters)) == len(clusters):
+        return mcnemar((gap > 0).astype(float), (gap < 0).astype(float))
+    names = {name: i for i, name in enumerate(dict.fromkeys(clusters))}
+    sums = np.bincount([names[name] for name in clusters], gap, len(names))
+    return sign_flips(sums.astype(np.float64))
 
 
 def holm(ps: Sequence[float]) -> list[float]:

@@ -11,7 +11,7 @@ import pytest
 from matplotlib.image import imread
 
 from tests.unit.paper.test_tables import ITEM, LANGUAGES, paper, study, study_by_language
-from tests.unit.statistics.test_panel import harm_rows
+from tests.unit.statistics.rows import harm_rows
 from workflow_scripts.base import records
 from workflow_scripts.base.errors import UserError
 from workflow_scripts.paper import drawing

@@ -11,7 +11,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from tests.unit.statistics.test_panel import harm_rows, win_rows
+from tests.unit.statistics.rows import harm_rows, win_rows
 from workflow_scripts.base.errors import UserError
 from workflow_scripts.paper import published, tables, typeset
 from workflow_scripts.paper.tables import Study, render

@@ -3,7 +3,7 @@
 import pytest
 
 from workflow_scripts.paper.verdicts import MERGE, MIX, NEITHER, TRADE, UNSUPPORTED, jointly, on_axis
-from workflow_scripts.statistics.panel import Cell
+from workflow_scripts.statistics.cell import Cell
 
 
 def difference(estimate=5.0, seeds=(0, 1, 2), p_seeds=0.01, **changes):
