@@ -81,10 +81,17 @@ class Errors:
 
 def parse(raw: Any, errors: Errors) -> Config:
     """The experiment as far as its types are right; what is not is noted and set aside."""
-    raw = json.loads(json.dumps(raw, default=str))
+    others: list[tuple[Path, Any]] = []
+    raw = json.loads(json.dumps(_text_keys(raw, (), others), default=str))
     if not isinstance(raw, dict):
         errors.add("config", "is not a table of keys; see config.yaml for an example")
         raw = {}
+    for path, key in others:
+        errors.add(".".join(map(str, path)) or "config", f"has a key that is {_shown(key)}; {in_quotes(key)}")
+        if len(path) > 1:
+            _set_aside(raw, path, errors)
+        elif path:
+            errors.set_aside(str(path[0]), "*" if isinstance(key, bool) else str(key))
     while True:  # every pass takes something away, down to FALLBACK
         try:
             return Config.model_validate(raw)
@@ -95,6 +102,22 @@ def parse(raw: Any, errors: Errors) -> Config:
             rest = [path for path, mistake in telling if not _is_removed(raw, path, mistake)]
             for path in rest:
                 _set_aside(raw, path, errors)
+
+
+def _text_keys(value: Any, path: Path, others: list[tuple[Path, Any]]) -> Any:
+    """A value without the keys that YAML read as something else than text; numbers may be labels, but not names."""
+    if isinstance(value, list):
+        return [_text_keys(item, (*path, index), others) for index, item in enumerate(value)]
+    if not isinstance(value, dict):
+        return value
+    are_names = len(path) == 1 and path[0] in ENTRIES | ITEMS
+    found = {}
+    for key, item in value.items():
+        if isinstance(key, str) or (type(key) in (int, float) and not are_names):
+            found[str(key)] = _text_keys(item, (*path, key), others)
+        else:
+            others.append((path, key))
+    return found
 
 
 def typed(adapter: TypeAdapter[Any], raw: dict[str, Any], at: str, errors: Errors, tagged: bool = False) -> Any:
@@ -164,10 +187,20 @@ def _set_aside(raw: dict[str, Any], path: Path, errors: Errors) -> None:
         raw[section] = copy.deepcopy(FALLBACK[section])
 
 
+def in_quotes(value: Any) -> str:
+    """What to do about a value that is no text where text is due."""
+    words = {True: "yes and on", False: "no and off"}
+    read_so = f"YAML reads {words[value]} so: " if isinstance(value, bool) else ""
+    return f"{read_so}put it in quotes if it is a name"
+
+
+def _shown(value: Any) -> str:
+    shown = json.dumps(value, ensure_ascii=False, default=str)
+    return shown if len(shown) <= 60 else f"{shown[:57]}..."
+
+
 def _words(mistake: Any) -> str:
-    shown = json.dumps(mistake["input"], ensure_ascii=False, default=str)
-    shown = shown if len(shown) <= 60 else f"{shown[:57]}..."
-    told, context = mistake["msg"], mistake.get("ctx", {})
+    message, context, value = mistake["msg"], mistake.get("ctx", {}), mistake["input"]
     match mistake["type"]:
         case "extra_forbidden":
             return "unknown key; remove it or fix its spelling (the keys are in config.schema.json)"
@@ -176,10 +209,16 @@ def _words(mistake: Any) -> str:
         case "value_error":
             return str(context["error"])
         case "string_pattern_mismatch":
-            return f"names are of letters, digits and . _ + - alone, and begin with a letter or digit, not {shown}"
+            return (
+                f"names are of letters, digits and . _ + - alone, and begin with a letter or digit, not {_shown(value)}"
+            )
         case "union_tag_invalid":
             return f"no {context['discriminator']} '{context['tag']}'; choose from {context['expected_tags']}"
         case "union_tag_not_found":
             return f"{context['discriminator']} is missing; add it"
         case _:
-            return f"{told[0].lower()}{told[1:]}, not {shown}"
+            wrong = f"{message[0].lower()}{message[1:]}, not {_shown(value)}"
+            may_be_name = isinstance(
+                value, {"string_type": int | float, "literal_error": bool}.get(mistake["type"], ())
+            )
+            return f"{wrong}; {in_quotes(value)}" if may_be_name else wrong

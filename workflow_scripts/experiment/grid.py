@@ -2,6 +2,7 @@
 
 import fnmatch
 import itertools
+import json
 import re
 from typing import Any
 
@@ -12,7 +13,7 @@ from workflow_scripts.config.merging import Merging
 from workflow_scripts.config.models import KINDS, PLACEHOLDER, Merge, Train
 from workflow_scripts.config.section import NAME
 from workflow_scripts.config.training import Training
-from workflow_scripts.experiment.config_errors import Errors, typed
+from workflow_scripts.experiment.config_errors import Errors, in_quotes, typed
 from workflow_scripts.experiment.model import Model
 
 
@@ -23,10 +24,14 @@ def expand(config: Config, errors: Errors) -> dict[str, Model]:
         for point in _points(row.for_):
             at = f"models.{pattern}"
             try:
-                name = str(_fill(pattern, point))
+                name = _fill_text(pattern, point)
                 written = _fill(row.model_extra, point), _fill(row.with_, point)
             except KeyError as missing:
                 errors.add(at, f"'{{{missing.args[0]}}}' is not in its `for`; add it there")
+                errors.set_aside("models", pattern)
+                continue
+            except TypeError as no_text:
+                errors.add(f"{at}.for", str(no_text))
                 errors.set_aside("models", pattern)
                 continue
             if not re.fullmatch(NAME, name):
@@ -48,12 +53,29 @@ def _points(grid: Any) -> list[dict[str, Any]]:
     return [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())]
 
 
+def _fill_text(text: str, point: dict[str, Any]) -> str:
+    """Put a grid point into text.
+
+    Raises:
+        KeyError: the point has no value for a placeholder.
+        TypeError: the value is a boolean, which nobody means as text.
+    """
+
+    def written(found: re.Match[str]) -> str:
+        value = point[found[1]]
+        if isinstance(value, bool):
+            raise TypeError(f"{json.dumps(value)} of '{found[1]}' stands in text; {in_quotes(value)}")
+        return str(value)
+
+    return PLACEHOLDER.sub(written, text)
+
+
 def _fill(value: Any, point: dict[str, Any]) -> Any:
     """Put a grid point into a value: '{x}' alone keeps the type of x, within a string it becomes text."""
     if isinstance(value, str):
         if alone := PLACEHOLDER.fullmatch(value):
             return point[alone[1]]
-        return PLACEHOLDER.sub(lambda found: str(point[found[1]]), value)
+        return _fill_text(value, point)
     if isinstance(value, dict):
         return {key: _fill(item, point) for key, item in value.items()}
     if isinstance(value, list):

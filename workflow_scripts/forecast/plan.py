@@ -17,11 +17,11 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-import yaml
 from rich.console import Console
 from rich.table import Table
 
 from workflow_scripts.base.errors import UserError
+from workflow_scripts.config import reading
 from workflow_scripts.config.models import Train
 from workflow_scripts.experiment import provenance, table_of_models
 from workflow_scripts.experiment.provenance import Artifact
@@ -429,7 +429,7 @@ def main(arguments: list[str]) -> None:
     given = parser.parse_args(arguments)
     if not given.config.is_file():
         raise UserError(f"{given.config}: no such file; name the experiment's config")
-    recipes = Recipes(table_of_models.load(yaml.safe_load(given.config.read_text(encoding="utf-8"))))
+    recipes = Recipes(table_of_models.load(reading.read(given.config)))
     found = quote(recipes, given.gpus)
     if given.json:
         print(json.dumps(asdict(found), indent=1))

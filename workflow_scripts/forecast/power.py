@@ -10,12 +10,12 @@ from pathlib import Path
 from statistics import NormalDist
 
 import pyarrow as pa
-import yaml
 from rich.console import Console
 from rich.table import Table
 from scipy import optimize, special
 
 from workflow_scripts.base.errors import UserError
+from workflow_scripts.config import reading
 from workflow_scripts.config.experiment import Config
 from workflow_scripts.config.paper import Assumption
 from workflow_scripts.data import source, suite
@@ -127,7 +127,7 @@ def main(arguments: list[str]) -> None:
     given = parser.parse_args(arguments)
     if not given.config.is_file():
         raise UserError(f"{given.config}: no such file; name the experiment's config")
-    config = table_of_models.load(yaml.safe_load(given.config.read_text(encoding="utf-8"))).config
+    config = table_of_models.load(reading.read(given.config)).config
     family = max(1, 2 * len(config.contrasts))
     table = Table(
         title=f"Smallest detectable difference, points, with a power of {config.power.power:.0%}",

@@ -10,10 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from workflow_scripts.base import disk
 from workflow_scripts.base.errors import UserError
+from workflow_scripts.config import reading
 from workflow_scripts.config.models import Load
 from workflow_scripts.config.training import Training
 from workflow_scripts.experiment import table_of_models
@@ -180,7 +179,7 @@ def main(arguments: list[str]) -> None:
     given = parser.parse_args(arguments)
     if not given.config.is_file():
         raise UserError(f"{given.config}: no such file; name the experiment's config")
-    recipes = Recipes(table_of_models.load(yaml.safe_load(given.config.read_text(encoding="utf-8"))))
+    recipes = Recipes(table_of_models.load(reading.read(given.config)))
     if lines := findings(recipes):
         raise UserError("\n".join(["not ready:", *lines]))
     print("Ready: models, keys, memory, disks and budget are as the experiment needs them.")

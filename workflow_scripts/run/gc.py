@@ -5,9 +5,8 @@ import json
 import shutil
 from pathlib import Path
 
-import yaml
-
 from workflow_scripts.base import records
+from workflow_scripts.config import reading
 from workflow_scripts.experiment import provenance, table_of_models
 from workflow_scripts.experiment.recipes import Recipes
 from workflow_scripts.store import checksums
@@ -62,7 +61,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--config", type=Path, required=True)
     parser.add_argument("--yes", action="store_true", help="free it")
     given = parser.parse_args(arguments)
-    recipes = Recipes(table_of_models.load(yaml.safe_load(given.config.read_text(encoding="utf-8"))))
+    recipes = Recipes(table_of_models.load(reading.read(given.config)))
     left = leftovers(recipes)
     found = [*left, *unreferenced(left)]
     for path in found:

@@ -5,11 +5,11 @@ import csv
 import math
 from pathlib import Path
 
-import yaml
 from rich.console import Console
 from rich.table import Table
 
 from workflow_scripts.base.errors import UserError
+from workflow_scripts.config import reading
 
 
 def rows(path: Path) -> dict[str, dict[tuple[str, str], str]]:
@@ -38,7 +38,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--config", type=Path, required=True)
     parser.add_argument("--table", default="table1")
     given = parser.parse_args(arguments)
-    config = yaml.safe_load(given.config.read_text(encoding="utf-8"))
+    config = reading.read(given.config)
     folder = Path("results") / config["experiment"]
     path = folder / "tables" / f"{given.table}.csv"
     if not path.exists():

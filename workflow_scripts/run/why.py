@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pyarrow as pa
-import yaml
 from rich.console import Console
 
 from workflow_scripts.base import records
 from workflow_scripts.base.errors import UserError
+from workflow_scripts.config import reading
 from workflow_scripts.config.models import Train
 from workflow_scripts.data import source
 from workflow_scripts.experiment import provenance, table_of_models, training_data
@@ -157,7 +157,7 @@ def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(prog="why", description=__doc__)
     parser.add_argument("--config", type=Path, required=True)
     given = parser.parse_args(arguments)
-    recipes = Recipes(table_of_models.load(yaml.safe_load(given.config.read_text(encoding="utf-8"))))
+    recipes = Recipes(table_of_models.load(reading.read(given.config)))
     known = {str(artifact.path): artifact for artifact in provenance.artifacts(recipes)}
     console = Console(highlight=False, soft_wrap=True)
     jobs = plan(given.config)

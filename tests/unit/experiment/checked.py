@@ -18,7 +18,7 @@ def changed(edits):
     """The experiment with values put at dotted keys, or removed."""
     raw = copy.deepcopy(CHECKED)
     for key, value in edits.items():
-        *path, last = key.split("/")
+        *path, last = key.split("/") if isinstance(key, str) else [key]
         section = raw
         for part in path:
             section = section.setdefault(part, {}) if isinstance(section, dict) else section[int(part)]

@@ -5,7 +5,7 @@ import datetime
 
 import pytest
 
-from tests.unit.experiment.checked import CHECKED, LLMS, REMOVED, check, lines_of, synthesis
+from tests.unit.experiment.checked import CHECKED, LLMS, REMOVED, check, lines_of, row, synthesis
 
 # edits -> beginnings of the lines that must be said, and no others
 MISTAKES = {
@@ -49,6 +49,15 @@ MISTAKES = {
     ),
     "unknown key of a synthesis": ({"sources/made": synthesis(rephraze=1), **LLMS}, ["sources.made.rephraze: unknown"]),
     "unknown key of an LLM": ({"llms/writer": {"model": "m", "harm": "x"}}, ["llms.writer.harm: unknown key"]),
+    "a boolean for a language": ({"languages": ["en", False]}, ["languages.1: input should be a valid string, not false; YAML reads no and off so: put it in quotes if it is a name"]),
+    "a boolean for a label": ({"tables/table1/rows": {False: "base"}}, ["tables.table1.rows: has a key that is false; YAML reads no and off so: put it in quotes if it is a name"]),
+    "a boolean for a choice": ({"sources/mine": {"file": "config.yaml", "labels": {"a": True}}}, ["sources.mine.labels.a: input should be 'harmful' or 'harmless', not true; YAML reads yes and on so"]),
+    "a boolean for a name": ({"models": {**CHECKED["models"], True: row()}}, ["models: has a key that is true; YAML reads yes and on so"]),
+    "a boolean for a section": ({False: {}}, ["config: has a key that is false; YAML reads no and off so"]),
+    "a number for a name": ({"suites": {**CHECKED["suites"], 15: CHECKED["suites"]["redteam"]}}, ["suites: has a key that is 15; put it in quotes if it is a name"]),
+    "a date for a key": ({"suites": {**CHECKED["suites"], datetime.date(2024, 1, 1): {}}}, ['suites: has a key that is "2024-01-01"; put it in quotes if it is a name']),
+    "a number for a model": ({"baseline": 15}, ["baseline: input should be a valid string, not 15; put it in quotes if it is a name"]),
+    "a number for a label": ({"tables/table1/rows": {0: "base", 1.5: "mix"}, "tables/table1/reference": "1.5"}, []),
 }  # fmt: skip
 
 

@@ -20,6 +20,10 @@ MISTAKES = {
     "names made twice": ({"models/new-{x}": row(**{"for": {"x": [1, 1]}})}, ["models.new-{x}: makes 'new-1' again"]),
     "names made by two rows": ({"models/m{x}": row(**{"for": {"x": ["ix"]}})}, ["models.m{x}: makes 'mix' again"]),
     "a name that is a path": ({"models/m{x}": row(**{"for": {"x": ["/../a"]}})}, ["models.m{x}: makes 'm/../a'; names"]),
+    "a boolean in a name": ({"models/mono-{l}": row(languages=["{l}"], **{"for": {"l": ["en", False]}})}, ["models.mono-{l}.for: false of 'l' stands in text; YAML reads no and off so: put it in quotes"]),
+    "a boolean that is a name": ({"models/{l}": row(**{"for": [{"l": True}]})}, ["models.{l}.for: true of 'l' stands in text; YAML reads yes and on so"]),
+    "a boolean for a language": ({"models/new": row(languages=["{l}"], **{"for": {"l": [False]}})}, ["models.new.languages.0: input should be a valid string, not false; YAML reads no"]),
+    "a boolean that is meant": ({"models/new-{n}": row(**{"with": {"packing": "{p}"}, "for": [{"n": 1, "p": True}]})}, []),
 }  # fmt: skip
 
 

@@ -67,6 +67,8 @@ JUNK = st.one_of(
     st.sampled_from([[], {}, [1], ["en"], ["*"], {"x": 1}, {"": ""}, [[]], {"for": {"x": [1]}}, {"x": {"y": "z"}}]),
 )  # fmt: skip
 
+KEYS = st.text(max_size=4) | st.sampled_from(["for", "with", "load", "file", "[key]", False, None, 15, 0.5])
+
 
 def _check_outcome(raw):
     try:
@@ -97,7 +99,7 @@ def test_any_edit_gives_an_experiment_or_readable_lines(edits):
 
 
 @settings(max_examples=50, deadline=None)
-@given(st.sampled_from(PLACES), st.text(max_size=4) | st.sampled_from(["for", "with", "load", "file", "[key]"]), JUNK)
+@given(st.sampled_from(PLACES), KEYS, JUNK)
 def test_any_added_key_gives_an_experiment_or_readable_lines(path, key, value):
     raw = copy.deepcopy(CHECKED)
     section = raw
