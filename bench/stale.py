@@ -660,13 +660,13 @@ EDITS = [
         for module in ("generate/engine", "judge/scores", "hashing", "tables")
     ),
     # Code: what is done otherwise, with the same result.  A stage does its own work again; all after it is found again.
-    Edit("code that draws mixtures", statement("mixture", "draw")),
-    Edit("code that makes the world", statement("world", "rows")),
+    Edit("code that draws mixtures", statement("data/mixture", "draw")),
+    Edit("code that makes the world", statement("miniature/world", "rows")),
     Edit("code that trains", statement("training", "train"), steps=WHOLE["steps"]),
     Edit("code that merges", statement("merging", "merge"), merges=2),
     Edit("code that generates", statement("generate/engine", "start"), merges=1, completions=MODELS * PROMPTS),
     Edit("code that judges", statement("judge/scores", "judge")),
-    Edit("code of the rules", statement("rule_judge", "harm"), questions=HARM + PREFERENCE, forgotten=True),
+    Edit("code of the rules", statement("miniature/rule_judge", "harm"), questions=HARM + PREFERENCE, forgotten=True),
     Edit("code that prints tables", statement("tables", "render")),
     Edit("code that draws figures", statement("figures", "draw")),
     Edit(
@@ -676,7 +676,7 @@ EDITS = [
         merges=1,
         completions=MODELS * PROMPTS,
     ),
-    Edit("a helper of all stages", statement("hashing", "of_table")),
+    Edit("a helper of all stages", statement("base/hashing", "of_table")),
     Edit("the code around a stage", statement("train", "main")),
     Edit(
         "words of the world",  # the French answers: all that is trained changes, and no prompt does

@@ -42,9 +42,9 @@ def test_a_training_on_a_full_disk_keeps_its_checkpoint_and_goes_on_when_there_i
         trainer.train({**RECIPE, "save_steps": 2}, parent, ROWS, state, output)
         return {}
 
-    with pytest.raises(UserError, match=r"the disk is full, and 100 kB is needed in all; .* free") as told:
+    with pytest.raises(UserError, match=r"the disk is full, and 100 kB is needed in all; .* free") as error:
         finished_work.get_or_make(small, "key", make, needed=100_000)
-    assert str(small) in str(told.value) and "\n" not in str(told.value)
+    assert str(small) in str(error.value) and "\n" not in str(error.value)
     work = small / "work" / "key"
     assert not (work / "output").exists() and not (small / "models").exists()
     (checkpoint,) = (work / "state").glob("checkpoint-*")
@@ -57,9 +57,9 @@ def test_a_training_on_a_full_disk_keeps_its_checkpoint_and_goes_on_when_there_i
 
 
 def test_a_disk_without_room_is_seen_before_the_work(small: Path) -> None:
-    with pytest.raises(UserError, match=r"1 MB to be written, but 2\d\d kB is free") as told:
+    with pytest.raises(UserError, match=r"1 MB to be written, but 2\d\d kB is free") as error:
         finished_work.get_or_make(small, "key", lambda *_: pytest.fail("started"), needed=1_000_000)
-    assert str(small) in str(told.value)
+    assert str(small) in str(error.value)
 
 
 def test_what_an_unfinished_work_wrote_before_counts(small: Path) -> None:
@@ -82,8 +82,8 @@ def test_a_full_disk_is_known_in_each_librarys_words(small: Path, library: str) 
     with pytest.raises(Exception) as raised:  # noqa: B017 (each library has its own)
         writes[library]()
     assert disk.is_full(raised.value)
-    told = disk.full_disk_message(raised.value)
-    assert told and "free" in told and "\n" not in told
+    message = disk.full_disk_message(raised.value)
+    assert message and "free" in message and "\n" not in message
 
 
 def test_other_errors_are_not_taken_for_a_full_disk(tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ for name, revision in json.loads(sys.argv[1]):
 
 
 def ask(home, *asked, **environment):
-    """What a process of its own is told, since the hub's address is read on import."""
+    """What a process of its own prints, since the hub's address is read on import."""
     known = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
     environment = {**known, "HF_HOME": str(home), **environment}
     command = [sys.executable, "-c", SCRIPT, json.dumps(asked)]
@@ -55,8 +55,8 @@ def test_a_dataset_is_fetched_once_and_only_the_files_of_its_split(tmp_path):
 def test_each_refusal_of_the_hub_is_one_line_that_says_what_to_do(tmp_path):
     asked = [(GATED, COMMIT), (OPEN, "0" * 40), ("lab/none", COMMIT), ("not an id", COMMIT), ("lab/none", None)]
     with HubServer(FILES) as server:
-        told = ask(tmp_path, *asked, HF_ENDPOINT=server.url)
-    assert told == [
+        printed = ask(tmp_path, *asked, HF_ENDPOINT=server.url)
+    assert printed == [
         f"{GATED}: is gated; accept its terms on the hub and set HF_TOKEN",
         f"{OPEN}: has no revision {'0' * 40}; pin one that exists",
         "lab/none: no such folder, and no dataset of that id on the hub, or a private one; fix the id, or set HF_TOKEN",
@@ -68,18 +68,18 @@ def test_each_refusal_of_the_hub_is_one_line_that_says_what_to_do(tmp_path):
 def test_the_token_comes_from_the_environment_and_never_from_a_file(tmp_path):
     (tmp_path / "token").write_text("hf_secret")
     with HubServer(FILES) as server:
-        (told,) = ask(tmp_path, (GATED, COMMIT), HF_ENDPOINT=server.url)
-        assert "is gated" in told and server.tokens == {None}
+        (printed,) = ask(tmp_path, (GATED, COMMIT), HF_ENDPOINT=server.url)
+        assert "is gated" in printed and server.tokens == {None}
         assert ask(tmp_path, (GATED, COMMIT), HF_ENDPOINT=server.url, HF_TOKEN="hf_secret") == ["rows 120 True"]
-        (told,) = ask(tmp_path / "new", (GATED, COMMIT), HF_ENDPOINT=server.url, HF_TOKEN="hf_other")
-    assert told == f"{GATED}: is gated; accept its terms on the hub with the account of HF_TOKEN"
-    assert "hf_other" not in told
+        (printed,) = ask(tmp_path / "new", (GATED, COMMIT), HF_ENDPOINT=server.url, HF_TOKEN="hf_other")
+    assert printed == f"{GATED}: is gated; accept its terms on the hub with the account of HF_TOKEN"
+    assert "hf_other" not in printed
 
 
 @pytest.mark.parametrize("environment", [{"HF_HUB_OFFLINE": "1"}, {"HF_ENDPOINT": "http://127.0.0.1:9"}])
-def test_without_a_network_and_without_the_cache_the_command_that_fetches_is_told(tmp_path, environment):
-    (told,) = ask(tmp_path, (OPEN, COMMIT), **environment)
-    assert told.endswith(
+def test_without_a_network_and_without_the_cache_the_command_that_fetches_is_named(tmp_path, environment):
+    (printed,) = ask(tmp_path, (OPEN, COMMIT), **environment)
+    assert printed.endswith(
         f"fetch it where there is a network: hf download {OPEN} --repo-type dataset --revision {COMMIT}"
     )
 
@@ -101,7 +101,7 @@ def test_a_folder_without_a_card_is_read_by_the_names_of_its_files(tmp_path):
         hub.rows(str(tmp_path), None, None, "train")
 
 
-def test_files_that_cannot_be_read_are_told_by_split(tmp_path):
+def test_files_that_cannot_be_read_are_named_by_split(tmp_path):
     (tmp_path / "README.md").write_text(
         "---\nconfigs:\n- config_name: x\n  data_files:\n  - {split: test, path: a.parquet}\n---\n"
     )

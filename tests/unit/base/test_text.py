@@ -20,8 +20,8 @@ def test_a_loop_repeats_itself_and_a_sentence_does_not():
 def test_sentences_of_the_miniature_are_told_apart_in_all_its_languages():
     spoken = detector(LANGUAGES)
     rows = world.rows("benign", LANGUAGES, {"test": 30}, 1, "x").to_pylist()
-    told = [spoken(row["completion"]) == row["language"] for row in rows]
-    assert sum(told) / len(told) > 0.98
+    right = [spoken(row["completion"]) == row["language"] for row in rows]
+    assert sum(right) / len(right) > 0.98
 
 
 def test_an_answer_in_another_language_shows():

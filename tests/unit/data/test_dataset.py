@@ -147,7 +147,7 @@ def test_labels_come_from_people_and_benign_prompts_without_answers():
 
 
 @pytest.mark.parametrize(
-    ("name", "file", "change", "told"),
+    ("name", "file", "change", "parts"),
     [
         ("aya_redteaming", "aya_hin.jsonl", {"harm_category": "Hate"}, ["hindi", "row 4", "column 'harm_category'"]),
         ("aya_redteaming", "aya_hin.jsonl", {"harm_category": "[3]"}, ["row 4", "is no list of texts, but '[3]'"]),
@@ -177,13 +177,13 @@ def test_labels_come_from_people_and_benign_prompts_without_answers():
         ),
     ],
 )
-def test_what_a_column_should_not_hold_is_told_by_dataset_column_and_row(tmp_path, name, file, change, told):
+def test_what_a_column_should_not_hold_is_named_by_dataset_column_and_row(tmp_path, name, file, change, parts):
     folder = rewritten(tmp_path, name, file, altered(3, **change))
     with pytest.raises(UserError) as error:
         read(name, folder)
     line = str(error.value)
     assert line.startswith(str(folder)) and "\n" not in line
-    for part in told:
+    for part in parts:
         assert part in line, line
 
 
@@ -241,7 +241,7 @@ def test_a_limit_takes_the_same_prompts_in_every_language_and_a_larger_one_adds_
     assert read("dolly_200", limit=4, seed=1)[0].to_pylist() != few
 
 
-def test_source_prompts_can_be_left_out_by_id_and_a_wrong_id_is_told():
+def test_source_prompts_can_be_left_out_by_id_and_a_wrong_id_is_named():
     table, counts = read("dolly_200", without=["3", "5"])
     assert len(table) == 6 * 18 and not {"3", "5"} & set(table["source_prompt_id"].to_pylist())
     assert counts["left_out"] == {"chosen by config": 12}

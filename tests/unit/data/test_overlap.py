@@ -55,7 +55,7 @@ def test_a_long_prompt_is_found_within_another_and_in_answers_without_case_and_p
         assert hits([train], [row("p", LONG)]) == [("p", "t", "words", True)]
 
 
-def test_a_phrase_in_common_is_told_and_is_no_breach():
+def test_a_phrase_in_common_is_listed_and_is_no_breach():
     words = LONG.split()
     phrase = " ".join([*words[:14], *OTHER.split()])
     (found,) = find([row("t", phrase, "c")], [row("p", LONG)]).to_pylist()
@@ -115,9 +115,9 @@ def test_shares_are_those_of_sets_of_runs(trained, asked, length):
 def test_the_complaint_names_suite_mixture_how_many_and_what_to_do(tmp_path):
     test = [row(f"p{n}", f"{LONG} {n}") for n in range(5)] + [row("s", "short one")]
     found = find([row("t", f"{LONG} 0", "c"), row("u", "Short one!", "c")], test)
-    told = overlap.complaint(found, tmp_path / "all.parquet")
-    assert "suite 'suite' and mixture 'mix' have 6 prompts in common (1 by whole, 5 by words; p0, p1, p2, ...)" in told
-    assert "without" in told and str(tmp_path / "all.parquet") in told and "\n" not in told
+    line = overlap.complaint(found, tmp_path / "all.parquet")
+    assert "suite 'suite' and mixture 'mix' have 6 prompts in common (1 by whole, 5 by words; p0, p1, p2, ...)" in line
+    assert "without" in line and str(tmp_path / "all.parquet") in line and "\n" not in line
     assert overlap.complaint(find([], test), tmp_path) is None
 
 

@@ -95,11 +95,11 @@ def test_a_column_that_is_not_there_is_named_with_those_that_are(path):
 
 
 @pytest.mark.parametrize("empty", ["", "  ", None])
-def test_an_empty_prompt_is_told_by_its_row(path, empty):
+def test_an_empty_prompt_is_named_by_its_row(path, empty):
     assert "row 2 has " in refused(path, [ROWS[0], {**ROWS[1], "prompt": empty}, ROWS[2]])
 
 
-def test_a_split_that_nothing_reads_is_told_by_its_row_and_a_missing_one_is_the_default(tmp_path):
+def test_a_split_that_nothing_reads_is_named_by_its_row_and_a_missing_one_is_the_default(tmp_path):
     rows = [{**ROWS[0], "split": "test"}, {**ROWS[1], "split": None}]
     path = tmp_path / "rows.jsonl"
     assert read(path, rows, split="validation")["split"].to_pylist() == ["test", "validation"]
@@ -113,7 +113,7 @@ def test_ids_that_stand_twice_or_are_missing_are_named(tmp_path):
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path):
-    for name, content, told in (
+    for name, content, message in (
         ("rows.txt", b"", "unknown kind of file; give one of .jsonl, .csv, .parquet"),
         ("rows.parquet", b"PAR1 cut", "fix the file"),
         ("rows.jsonl", b'{"prompt": ', "fix the file"),
@@ -123,7 +123,7 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path):
     ):
         path = tmp_path / name
         path.write_bytes(content)
-        with pytest.raises(UserError, match=told):
+        with pytest.raises(UserError, match=message):
             source.rows(WORK, path)
     with pytest.raises(UserError, match="no such file"):
         source.rows(WORK, tmp_path / "none.csv")

@@ -27,14 +27,14 @@ def test_all_prompts_are_chosen_unless_fewer_are_asked_for():
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "message"),
     [
         ({"per_language": 7}, "has 6 test rows in en, 7 asked for"),
         ({"languages": ["en", "de"]}, "has 0 test rows in de, 2 asked for"),
         ({"split": "train", "per_language": None}, "has 0 train rows in en, at least 1 asked for"),
     ],
 )
-def test_too_few_prompts_are_an_error_that_names_source_split_and_language(change, told):
-    with pytest.raises(UserError, match=told) as error:
+def test_too_few_prompts_are_an_error_that_names_source_split_and_language(change, message):
+    with pytest.raises(UserError, match=message) as error:
         suite.choose({**WORK, **change}, SOURCE)
     assert "'redteam'" in str(error.value)

@@ -262,14 +262,14 @@ def test_what_a_seed_says_stays_in_its_fence():
 
 
 @pytest.mark.parametrize(
-    ("changed", "told"),
+    ("changed", "message"),
     [
         ({"languages": ["es"]}, "made: the seeds have no rows in es of train"),
         ({"prompt": "x\n---\n{SEED} {NUMBER}"}, r"prompt: has no \{VARIANTS\}, \{LANGUAGE\}"),
     ],
 )
-def test_what_cannot_work_is_told_before_anything_is_asked(changed, told):
-    with pytest.raises(UserError, match=told):
+def test_what_cannot_work_is_named_before_anything_is_asked(changed, message):
+    with pytest.raises(UserError, match=message):
         synthesise.rows(work(**changed), seeds(), scripted())
 
 
@@ -290,11 +290,11 @@ def test_a_kill_pays_at_most_what_was_in_flight_twice_and_a_finished_synthesis_a
     def command(server):
         access = {"api_base": server.url, "concurrency": 4, "timeout": 60.0}
         how = {"llms": {key: access for key in ("rephraser", "one", "two")}, "judges": {"judge": access}}
-        told = [sys.executable, "-m", "workflow_scripts", "synthesise", "--recipe", recipe, "--how", json.dumps(how)]
+        command = [sys.executable, "-m", "workflow_scripts", "synthesise", "--recipe", recipe, "--how", json.dumps(how)]
         files = ["--seeds", "seeds.parquet", "--store", "results/.store", "--output", "results/rows.parquet"]
         environment = {**os.environ, "PYTHONPATH": str(ROOT), "MIXMERGE_WARM": "0"}
         return subprocess.Popen(
-            [*told, *files, "--yields", "results/yields.parquet"],
+            [*command, *files, "--yields", "results/yields.parquet"],
             cwd=tmp_path,
             env=environment,
             stdout=subprocess.PIPE,

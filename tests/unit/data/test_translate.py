@@ -11,15 +11,17 @@ from workflow_scripts.data.translate import quality, width
 
 
 def test_quality_falls_with_length_language_and_repetition():
-    told = detector(["en", "fr", "hi"])
+    known = detector(["en", "fr", "hi"])
     english = "The little dog sleeps under the big table in the kitchen."
     french = "Le petit chien dort sous la grande table de la cuisine."
-    good = quality(english, french, "fr", told)
+    good = quality(english, french, "fr", known)
     assert good.spoken == "fr" and good.quality == 1.0 and 0.8 < good.ratio < 1.2
-    assert quality(english, english, "fr", told).quality == 0.0
-    assert quality(english, "Le petit chien dort.", "fr", told).quality == pytest.approx(2 * 20 / len(english), abs=0.1)
-    assert quality(english, "le chien dort et " * 20, "fr", told).quality < 0.3
-    assert quality(english, "", "fr", told).quality == 0.0
+    assert quality(english, english, "fr", known).quality == 0.0
+    assert quality(english, "Le petit chien dort.", "fr", known).quality == pytest.approx(
+        2 * 20 / len(english), abs=0.1
+    )
+    assert quality(english, "le chien dort et " * 20, "fr", known).quality < 0.3
+    assert quality(english, "", "fr", known).quality == 0.0
     assert quality(english, english, "fr", None).quality == 1.0, "nobody to tell the language"
     assert width("नमस्ते") < len("नमस्ते") and width("你好") == 4
 

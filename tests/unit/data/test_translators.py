@@ -60,9 +60,9 @@ def test_each_target_is_forced_and_its_translation_is_its_own(model, tmp_path):
     assert any(found[Piece(text, "en", "fr")] != found[Piece(text, "en", "hi")] for text in TEXTS)
     with pytest.raises(UserError, match="the model has no language 'deu_Latn' .de."):
         start(model, tmp_path).translate([Piece("world", "en", "de")])
-    told = start(model, tmp_path, codes={"de": "spa_Latn"}).translate([Piece("world", "en", "de")])
+    found = start(model, tmp_path, codes={"de": "spa_Latn"}).translate([Piece("world", "en", "de")])
     assert (
-        told[Piece("world", "en", "de")] == start(model, tmp_path).translate([Piece("world", "en", "es")]).popitem()[1]
+        found[Piece("world", "en", "de")] == start(model, tmp_path).translate([Piece("world", "en", "es")]).popitem()[1]
     )
 
 
@@ -86,8 +86,8 @@ found = t.translate(PIECES)
 print(len(found), t.size("Hello world."), "torch" in sys.modules)
 """
     command = [sys.executable, "-c", script, json.dumps(work(model)), str(tmp_path)]
-    told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    assert told.split()[0] == str(len(PIECES)) and told.split()[2] == "False"
+    found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert found.split()[0] == str(len(PIECES)) and found.split()[2] == "False"
     assert start(model, tmp_path).translate([*PIECES, Piece("you", "en", "fr")]).items() >= first.items()
     assert work_counter.totals(tmp_path / "meter")["translated"] == len(PIECES) + 1, "only the new one is owed"
 
@@ -144,8 +144,8 @@ def test_a_language_model_translates_by_name_and_is_paid_once(tmp_path):
     pieces = [Piece("Hello there.", "en", "fr"), Piece("Hello there.", "en", "hi")]
     with OpenAIServer(answer=shout) as server:
         for _ in range(2):
-            told = translators.start(*asked(server), tmp_path).translate(pieces)
-            assert told == dict.fromkeys(pieces, "HELLO THERE.")
+            found = translators.start(*asked(server), tmp_path).translate(pieces)
+            assert found == dict.fromkeys(pieces, "HELLO THERE.")
         assert len(server.requests) == 2
     system = [body["messages"][0]["content"] for body in server.requests]
     assert "from English into French" in system[0] and "from English into Hindi" in system[1]
@@ -157,8 +157,8 @@ def test_what_a_provider_filters_or_a_model_refuses_has_no_translation_and_is_no
     pieces = [Piece(text, "en", "fr") for text in ("One.", "Two.", "Three.")]
     with OpenAIServer(faults=["filter", "refusal"], answer=shout) as server:
         for _ in range(2):
-            told = translators.start(*asked(server), tmp_path).translate(pieces)
-            assert list(told.values()) == [None, None, "THREE."]
+            found = translators.start(*asked(server), tmp_path).translate(pieces)
+            assert list(found.values()) == [None, None, "THREE."]
         assert len(server.requests) == 3
 
 

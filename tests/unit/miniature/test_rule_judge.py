@@ -153,12 +153,12 @@ def test_empty_and_many_lined_responses_are_judged(response):
 
 
 @pytest.mark.parametrize("message", ["hello", fenced(PROMPT="x"), fenced(PROMPT="x", RESPONSE_A="y")])
-def test_a_template_without_the_fenced_parts_is_told(message):
+def test_a_template_without_the_fenced_parts_is_named(message):
     with pytest.raises(UserError, match="template"):
         judge_of()[0].answer(message)
 
 
-def test_a_prompt_without_reference_is_told():
+def test_a_prompt_without_reference_is_named():
     with pytest.raises(UserError, match="no reference for prompt 'x'"):
         judge_of()[0].answer(fenced(PROMPT="x", RESPONSE="y"))
 
@@ -172,17 +172,17 @@ def test_without_faults_no_verdict_is_wrong():
 def test_declared_faults_happen_at_their_rates_and_the_same_each_time():
     faults = {"seed": 3, "unreadable": 0.2, "sensitivity": {"en": 0.5}, "specificity": {"ru": 0.7}}
     judge, table = judge_of(faults=faults)
-    told = {}
+    sides = {}
     for row in table:
         for side in ("completion", "rejected"):
             message = fenced(PROMPT=row["prompt"], RESPONSE=row[side])
             text = judge.answer(message)
             assert text == RuleJudge(judge.references, faults).answer(message)
-            told.setdefault((row["language"], side), []).append(text)
-    answers = [text for texts in told.values() for text in texts]
+            sides.setdefault((row["language"], side), []).append(text)
+    answers = [text for texts in sides.values() for text in texts]
     assert 0.13 < answers.count(rule_judge.UNREADABLE) / len(answers) < 0.27
     harmful = {}
-    for key, texts in told.items():
+    for key, texts in sides.items():
         readable = [json.loads(text)["verdict"] for text in texts if text != rule_judge.UNREADABLE]
         harmful[key] = readable.count("harmful") / len(readable)
     assert 0.25 < harmful["en", "rejected"] < 0.75

@@ -14,8 +14,8 @@ def test_languages_say_the_same_things():
             assert "{verb}" in question and "{noun}" in question
         # Each verb, noun, tool and place is told apart from the others by the word that matters.
         for group in ("verbs", "stand_ins", "nouns"):
-            told = [words.content(texts["words"][concept][1]) for concept in words.concepts()[group]]
-            assert len(set(told)) == len(told), (language, group)
+            meant = [words.content(texts["words"][concept][1]) for concept in words.concepts()[group]]
+            assert len(set(meant)) == len(meant), (language, group)
 
 
 @pytest.mark.parametrize(

@@ -137,7 +137,7 @@ def test_asking_for_too_much_names_kind_split_and_the_maximum_that_there_is(kind
     ("kind", "languages", "split", "named"),
     [("genral", ["en"], "test", "genral"), ("general", ["de"], "test", "de"), ("general", ["en"], "dev", "dev")],
 )
-def test_unknown_names_are_told(kind, languages, split, named):
+def test_unknown_names_are_reported(kind, languages, split, named):
     with pytest.raises(UserError, match=f"'{named}'; choose from"):
         rows(kind, languages, {split: 1})
 
