@@ -1,6 +1,7 @@
-"""A full disk: found before work starts where its size is known, and reported in one line when it happens."""
+"""A full disk: found before work starts where its size is known, and reported in one line when it happens; locks."""
 
 import errno
+import fcntl
 import os
 import shutil
 from collections.abc import Iterator
@@ -46,6 +47,15 @@ def full_disk_message(error: Exception) -> str | None:
     place = getattr(error, "filename", None) or "results/"
     reason = next((sign for sign in SYSTEM if sign in str(error)), SYSTEM[0])
     return f"{place}: {reason}; {_free_and_advice(Path(place))}"
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold the lock beside a path, which one process has at a time; others wait for it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(f"{path}.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def free(folder: Path) -> int:

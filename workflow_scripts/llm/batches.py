@@ -11,7 +11,6 @@ The digest is that of the keys.  It goes along as metadata, so that a batch whos
 found again at the provider, and is never handed in twice.
 """
 
-import fcntl
 import json
 import re
 import time
@@ -23,7 +22,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from workflow_scripts.base import hashing, work_counter
+from workflow_scripts.base import disk, hashing, work_counter
 from workflow_scripts.base.errors import UserError
 from workflow_scripts.llm.client import FILTERED, TOO_LONG, Client, Request, redact, refused_parameters
 from workflow_scripts.store import finished_work
@@ -70,7 +69,7 @@ class Batch:
     @contextmanager
     def claimed(self) -> Iterator[None]:
         """One process at a time brings in its answers or goes on after it; what another did meanwhile is known here."""
-        with _locked(self.path):
+        with disk.locked(self.path):
             self.state = json.loads(self.path.read_text())
             yield
 
@@ -93,7 +92,7 @@ def submit(client: Client, folder: Path, requests: Iterable[Request]) -> list[st
         UserError: the provider does not take it; what it took is known to the store.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    with _locked(folder / "submit"):  # who comes second finds what the first one handed in
+    with disk.locked(folder / "submit"):  # who comes second finds what the first one handed in
         owed = client.owed(requests)
         pending = {key: batch for batch in _known(folder) if not batch.ended for key in batch.state["keys"]}
         found = {batch.digest: batch for key in owed if (batch := pending.get(key))}
@@ -335,13 +334,6 @@ def _again(client: Client, folder: Path, batch: Batch) -> list[str]:
             batch.save(next=after)
             batch.file.unlink(missing_ok=True)
         return list(batch.state["next"])
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    with open(f"{path}.lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 def _told(batch: Batch) -> str:

@@ -3,7 +3,6 @@
 A socket's name carries what its server read when it started, so that no job is served by code that was edited since.
 """
 
-import fcntl
 import hashlib
 import os
 import selectors
@@ -14,6 +13,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from workflow_scripts.base import disk
 from workflow_scripts.base.registry import PACKAGE
 
 START_SECONDS = 300.0
@@ -65,8 +65,7 @@ def connect(address: Path) -> socket.socket | None:
 
 def start(address: Path, module: str, *arguments: str, seconds: float = START_SECONDS) -> socket.socket | None:
     """Start a server, unless another job just did, and wait until it listens; None where it ends or takes too long."""
-    with open(f"{address}.lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with disk.locked(address):
         if connection := connect(address):
             return connection
         with open(f"{address}.log", "w") as log:

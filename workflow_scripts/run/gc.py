@@ -46,7 +46,7 @@ def unreferenced(without: list[Path]) -> list[Path]:
             used.add(records.lineage(path).get("translations"))
     kinds = ("models", "work", "completions", "translations")
     entries = [entry for kind in kinds for entry in STORE.glob(f"{kind}/*")]
-    return [entry for entry in sorted(entries) if entry.name.removesuffix(".lock") not in used]
+    return [entry for entry in sorted(entries) if entry.name.removesuffix(".lock").partition("-")[0] not in used]
 
 
 def size(path: Path) -> int:

@@ -1,8 +1,11 @@
 """Finished work, found again by content.
 
-results/.store/models/<key>/   a finished directory and entry.json (hash of each file, facts of its making)
-results/.store/work/<key>/     the state of unfinished work, from which a killed job goes on
-results/.store/completions/    rows by model and engine   } append-only, see `segments`
+results/.store/models/<key>/   a finished directory, with
+    entry.json                 the hash of each file, and facts of its content
+    execution.json             when, where and how it was made: for people and forecasts, no part of any result
+results/.store/work/<key>/     the state of unfinished work, from which a killed job goes on; <key>-<digits>/ where
+                               settings of execution were given: what began with some does not go on with others
+results/.store/completions/    rows by model and engine   } append-only, see `append_only`
 results/.store/translations/   pieces by translator       }
 results/.store/judgments/      rows by request            }
 
@@ -13,19 +16,19 @@ The store is a cache: delete it and only time is lost.
 """
 
 import errno
-import fcntl
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from workflow_scripts.base import disk, hashing
 from workflow_scripts.base.errors import UserError
+from workflow_scripts.store.execution import measured
 
-Make = Callable[[Path, Path], dict[str, Any]]  # (work, output) -> facts
+Make = Callable[[Path, Path], dict[str, Any]]  # (state, output) -> facts; those under "execution" go to execution.json
 
 
 def key(work: dict[str, Any], **inputs: Any) -> str:
@@ -73,42 +76,75 @@ def release(store: Path, key: str) -> None:
             (folder / name).unlink(missing_ok=True)
 
 
-def get_or_make(store: Path, key: str, make: Make, needed: float = 0) -> dict[str, Any]:
+def execution_of(store: Path, key: str) -> dict[str, Any] | None:
+    """When, where and how finished work was made; None where that is not known."""
+    try:
+        return dict(json.loads((store / "models" / key / "execution.json").read_text()))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def unfinished(store: Path, key: str) -> list[Path]:
+    """The folders of a key's unfinished work: one for each choice of settings of execution that it began with."""
+    return [path for path in sorted((store / "work").glob(f"{key}*")) if path.name == key or path.name[len(key)] == "-"]
+
+
+def get_or_make(
+    store: Path, key: str, make: Make, needed: float = 0, execution: Mapping[str, Any] = {}
+) -> dict[str, Any]:
     """The entry of a key: found, or made once, however many jobs ask for it at the same time.
 
-    `make` fills a fresh `output` folder and may keep state in `work`, which survives a kill; the output becomes an
-    entry by one rename.  `needed` are the bytes that it will have written, where they are known.
+    `make` fills a fresh `output` folder and may keep state in another, which survives a kill and is there again when
+    the work goes on with the same settings of execution; the output becomes an entry by one rename.
+
+    Args:
+        store: the store's folder.
+        key: of the work and its inputs.
+        make: does the work.
+        needed: the bytes that it will have written, where they are known.
+        execution: settings that do not decide the result, and are part of no key.
 
     Raises:
         UserError: the disk is full, or has no room for what is needed; no half of an output is left.
     """
     if entry := find(store, key):
         return entry
-    work = store / "work" / key
-    with _claimed(work):
+    with disk.locked(store / "work" / key):
         if entry := find(store, key):
             return entry
-        output = work / "output"
-        shutil.rmtree(output, ignore_errors=True)
-        output.mkdir(parents=True)
-        (work / "state").mkdir(exist_ok=True)
-        try:
-            with disk.room(work, needed):
-                facts = make(work / "state", output)
-                files = {p.relative_to(output).as_posix(): p for p in sorted(output.rglob("*")) if p.is_file()}
-                hashes = {name: hashing.of_file(path) for name, path in files.items()}
-                entry = {"files": hashes, "facts": facts, "released": False}
-                write_text(output / "entry.json", json.dumps(entry, indent=1, sort_keys=True))
-                for path in files.values():
-                    _sync(path)
-        except BaseException:
-            shutil.rmtree(output, ignore_errors=True)
-            raise
+        work = store / "work" / (f"{key}-{hashing.of_json(dict(execution))[:16]}" if execution else key)
+        entry = _made(work, make, needed, execution)
         (store / "models").mkdir(exist_ok=True)
         shutil.rmtree(store / "models" / key, ignore_errors=True)  # what has no entry.json is no entry, or was released
-        output.rename(store / "models" / key)
+        (work / "output").rename(store / "models" / key)
         _sync(store / "models")
-        shutil.rmtree(work)
+        for folder in unfinished(store, key):
+            shutil.rmtree(folder)
+    return entry
+
+
+def _made(work: Path, make: Make, needed: float, execution: Mapping[str, Any]) -> dict[str, Any]:
+    """Do the work; its output is whole in the folder of the work, with what is to be known of it."""
+    output, state = work / "output", work / "state"
+    shutil.rmtree(output, ignore_errors=True)
+    output.mkdir(parents=True)
+    state.mkdir(exist_ok=True)
+    resumed = any(state.iterdir())
+    try:
+        with disk.room(work, needed):
+            with measured(execution) as record:
+                facts = dict(make(state, output))
+            record |= {"resumed": resumed, **facts.pop("execution", {})}
+            files = {p.relative_to(output).as_posix(): p for p in sorted(output.rglob("*")) if p.is_file()}
+            hashes = {name: hashing.of_file(path) for name, path in files.items()}
+            entry = {"files": hashes, "facts": facts, "released": False}
+            for name, content in (("execution.json", record), ("entry.json", entry)):
+                write_text(output / name, json.dumps(content, indent=1, sort_keys=True))
+            for path in files.values():
+                _sync(path)
+    except BaseException:
+        shutil.rmtree(output, ignore_errors=True)
+        raise
     return entry
 
 
@@ -183,15 +219,6 @@ def _whole(path: Path) -> Iterator[Path]:
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
-
-
-@contextmanager
-def _claimed(work: Path) -> Iterator[None]:
-    """Two jobs that owe the same work: the second waits, then finds it done."""
-    work.parent.mkdir(parents=True, exist_ok=True)
-    with open(f"{work}.lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 def _damaged(folder: Path, name: str) -> UserError:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -37,12 +38,22 @@ def make(state, output):
     (output / "weights").write_text(steps.read_text())
     return {"steps": len(steps.read_text())}
 
-print(finished_work.get_or_make(Path(sys.argv[1]), sys.argv[2], make)["facts"]["steps"])
+execution = {"processes": int(sys.argv[5])} if len(sys.argv) > 5 else {}
+print(finished_work.get_or_make(Path(sys.argv[1]), sys.argv[2], make, execution=execution)["facts"]["steps"])
 """
 
 
-def start(folder, steps=10, die_at=0):
-    command = [sys.executable, "-c", JOB, str(folder), KEY, str(steps), str(die_at)]
+def start(folder, steps=10, die_at=0, processes=None):
+    command = [
+        sys.executable,
+        "-c",
+        JOB,
+        str(folder),
+        KEY,
+        str(steps),
+        str(die_at),
+        *([str(processes)] if processes else []),
+    ]
     return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
 
 
@@ -210,6 +221,69 @@ def test_the_record_says_the_hash_of_every_file(tmp_path):
     finished_work.get_or_make(tmp_path, KEY, make)
     entry = json.loads((tmp_path / "models" / KEY / "entry.json").read_text())
     assert entry["files"]["config.json"] == "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"
+
+
+# How it was executed
+
+
+def test_how_work_was_executed_is_kept_beside_the_entry_and_is_no_part_of_it(tmp_path):
+    assert finished_work.execution_of(tmp_path, KEY) is None
+
+    def measuring(state, output):
+        return {**make(state, output), "execution": {"batches": 7}}
+
+    entry = finished_work.get_or_make(tmp_path / "one", KEY, measuring, execution={"processes": 2})
+    other = finished_work.get_or_make(tmp_path / "two", KEY, make)
+    texts = [(tmp_path / place / "models" / KEY / "entry.json").read_text() for place in ("one", "two")]
+    assert entry == other and texts[0] == texts[1], "an entry says the same whoever made it, and when"
+    record = finished_work.execution_of(tmp_path / "one", KEY)
+    assert (record["settings"], record["batches"], record["resumed"]) == ({"processes": 2}, 7, False)
+    assert record["machine"] == os.uname().nodename and record["cpus"] == os.cpu_count() and record["devices"] == []
+    assert record["seconds"] >= 0 and "threads" in record and record["peak_memory_bytes"] > 1_000_000
+    assert abs(datetime.now(UTC) - datetime.fromisoformat(record["started"])).total_seconds() < 3600
+    place = tmp_path / "one" / "models" / KEY / "execution.json"
+    for damage in (lambda: place.write_text("{"), place.unlink):
+        damage()
+        assert finished_work.execution_of(tmp_path / "one", KEY) is None
+        assert finished_work.find(tmp_path / "one", KEY) == finished_work.known(tmp_path / "one", KEY) == entry
+
+
+def test_measuring_imports_no_torch(tmp_path):
+    code = (
+        "import sys; from pathlib import Path; from workflow_scripts.store import finished_work\n"
+        "finished_work.get_or_make(Path(sys.argv[1]), 'key', lambda *_: {})\nprint('torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], cwd=ROOT, capture_output=True, check=True)
+    assert done.stdout == b"False\n"
+
+
+def test_unfinished_work_goes_on_with_its_own_settings_of_execution_and_no_others(tmp_path):
+    seen = []
+
+    def fail(state, _):
+        seen.append(sorted(path.name for path in state.iterdir()))
+        (state / f"checkpoint-{len(seen)}").touch()
+        raise UserError("no")
+
+    for execution in ({}, {"processes": 2}, {"processes": 4}, {"processes": 2}, {}):
+        with pytest.raises(UserError):
+            finished_work.get_or_make(tmp_path, KEY, fail, execution=execution)
+    assert seen == [[], [], [], ["checkpoint-2"], ["checkpoint-1"]]
+    others = KEY + "k"
+    with pytest.raises(UserError):
+        finished_work.get_or_make(tmp_path, others, fail)
+    folders = finished_work.unfinished(tmp_path, KEY)
+    assert len(folders) == 3 and all(folder.name.startswith(KEY) for folder in folders)
+    finished_work.get_or_make(tmp_path, KEY, make, execution={"processes": 2})
+    assert finished_work.execution_of(tmp_path, KEY)["resumed"]
+    assert finished_work.unfinished(tmp_path, KEY) == [], "what began with other settings has no use any more"
+    assert finished_work.unfinished(tmp_path, others)
+
+
+def test_jobs_that_want_the_same_with_different_settings_of_execution_make_it_once(tmp_path):
+    jobs = [start(tmp_path, steps=30, processes=processes) for processes in (1, 2, 4)]
+    assert [job.communicate()[0].strip() for job in jobs] == ["30"] * 3
+    assert (tmp_path / "made").read_text() == "made\n"
 
 
 # Weights on another file system
