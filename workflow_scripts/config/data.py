@@ -138,7 +138,7 @@ SOURCES: dict[str, type[Section]] = {
     "dataset": DatasetSource,
     "translate": TranslateSource,
     "synthesise": SynthesisSource,
-}  # the key that tells what kind a source is
+}  # the key by which the kind of a source is known
 DERIVED = ("translate", "synthesise")  # those that name the source from which another is made
 
 
@@ -199,9 +199,9 @@ Translator = Annotated[
 class Overlap(Section):
     """What training and evaluation may have in common; more stops the run before a training begins.
 
-    Thirteen words are what contamination has been told by since GPT-3 (arXiv 2005.14165, appendix C): shorter runs are
-    phrases that everybody uses.  Half of a prompt's runs lets a quoted instruction pass and no prompt that was reworded
-    at its ends.
+    Runs of thirteen words have measured contamination since GPT-3 (arXiv 2005.14165, appendix C): shorter runs are
+    phrases that everybody uses.  With half of a prompt's runs a quoted instruction passes, and no prompt that was
+    reworded at its ends does.
     """
 
     words: int = result(

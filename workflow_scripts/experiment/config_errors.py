@@ -1,6 +1,6 @@
-"""What is wrong with an experiment file: a line each, all at once, and nobody blamed for what somebody else got wrong.
+"""What is wrong with an experiment file: a line for each mistake, all at once, and none for what follows from another.
 
-An entry with a mistake is set aside, so that the rest can still be checked; whatever refers to it is not complained of.
+An entry with a mistake is set aside, so that the rest can still be checked; names that refer to it count as known.
 """
 
 import copy
@@ -8,7 +8,7 @@ import difflib
 import fnmatch
 import json
 from collections.abc import Collection
-from typing import Any
+from typing import Any, get_origin
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -18,11 +18,7 @@ from workflow_scripts.config.models import PLACEHOLDER
 
 Path = tuple[str | int, ...]
 
-ENTRIES = {
-    *("sources", "translators", "mixtures", "suites", "architectures", "training", "merging", "models", "contrasts"),
-    *("llms", "judges"),
-}
-ITEMS = {"tables", "figures"}
+ENTRIES = {name for name, field in Config.model_fields.items() if get_origin(field.annotation) is dict}
 TAGGED = {"sources", "translators", "merging"}  # sections whose error locations carry the name of a type
 
 # What stands in for a required section that is set aside.
@@ -61,7 +57,7 @@ class Errors:
         self._lines[" ".join(f"{key}: {what}".split())] = None
 
     def set_aside(self, section: str, name: str = "*") -> None:
-        """Let nothing complain that an entry is missing; the name of a row with a grid stands for all that it makes."""
+        """Count the name of an entry as known; the name of a row with a grid stands for all that it makes."""
         self._aside.setdefault(section, []).append(PLACEHOLDER.sub("*", name))
 
     def complete(self, section: str) -> bool:
@@ -96,10 +92,10 @@ def parse(raw: Any, errors: Errors) -> Config:
         try:
             return Config.model_validate(raw)
         except ValidationError as found:
-            telling = _telling(found, raw)
-            for path, mistake in telling:
+            per_key = _one_per_key(found, raw)
+            for path, mistake in per_key:
                 errors.add(".".join(map(str, path)), _words(mistake))
-            rest = [path for path, mistake in telling if not _is_removed(raw, path, mistake)]
+            rest = [path for path, mistake in per_key if not _is_removed(raw, path, mistake)]
             for path in rest:
                 _set_aside(raw, path, errors)
 
@@ -110,7 +106,7 @@ def _text_keys(value: Any, path: Path, others: list[tuple[Path, Any]]) -> Any:
         return [_text_keys(item, (*path, index), others) for index, item in enumerate(value)]
     if not isinstance(value, dict):
         return value
-    are_names = len(path) == 1 and path[0] in ENTRIES | ITEMS
+    are_names = len(path) == 1 and path[0] in ENTRIES
     found = {}
     for key, item in value.items():
         if isinstance(key, str) or (type(key) in (int, float) and not are_names):
@@ -127,14 +123,14 @@ def typed(adapter: TypeAdapter[Any], raw: dict[str, Any], at: str, errors: Error
         try:
             return adapter.validate_python(raw)
         except ValidationError as found:
-            telling = _telling(found, raw, tag=0 if tagged else None)
-            for path, mistake in telling:
+            per_key = _one_per_key(found, raw, tag=0 if tagged else None)
+            for path, mistake in per_key:
                 errors.add(".".join(map(str, (at, *path))), _words(mistake))
-            if not all(_is_removed(raw, path, mistake) for path, mistake in telling):
+            if not all(_is_removed(raw, path, mistake) for path, mistake in per_key):
                 return None
 
 
-def _telling(found: ValidationError, raw: Any, tag: int | None = None) -> list[tuple[Path, Any]]:
+def _one_per_key(found: ValidationError, raw: Any, tag: int | None = None) -> list[tuple[Path, Any]]:
     """One mistake per key, with its path; of the branches of a union those that got furthest."""
     by_path: dict[Path, Any] = {}
     for mistake in found.errors():
@@ -177,7 +173,7 @@ def _is_removed(raw: Any, path: Path, mistake: Any) -> bool:
 def _set_aside(raw: dict[str, Any], path: Path, errors: Errors) -> None:
     section = str(path[0])
     entries = raw.get(section)
-    if section in ENTRIES | ITEMS and isinstance(entries, dict) and len(path) > 1:
+    if section in ENTRIES and isinstance(entries, dict) and len(path) > 1:
         entries.pop(path[1], None)
         errors.set_aside(section, str(path[1]))
         return

@@ -19,7 +19,7 @@ def _made_from(source: str, config: Config) -> str | None:
 
 
 def spoken(source: str, config: Config) -> list[str] | None:
-    """The languages of a source; None where only its file tells."""
+    """The languages of a source; None where only its file says them."""
     way = lineage(source, config)
     if len(way) > len(set(way)) or way[-1] not in config.sources:
         return None

@@ -46,7 +46,7 @@ class Experiment:
         return f"file {root.file}" if isinstance(root, FileSource) else "world"
 
     def spoken(self, source: str) -> list[str] | None:
-        """The languages of a source; None where only its file tells."""
+        """The languages of a source; None where only its file says them."""
         return sources.spoken(source, self.config)
 
     def ancestry(self, name: str) -> list[str]:
