@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate.data_loader import get_sampler
 from tqdm import tqdm  # type: ignore[import-untyped]
 from transformers import TrainerCallback
+from transformers.trainer_pt_utils import LengthGroupedSampler
 
 from workflow_scripts.base import work_counter
 from workflow_scripts.base.errors import UserError
@@ -29,6 +31,16 @@ class Watch(TrainerCallback):  # type: ignore[misc]
             mininterval=1 if sys.stderr.isatty() else 30,
             disable=not state.is_local_process_zero,
         )
+
+    def on_epoch_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Let the seed and the epoch decide the order of grouped rows, also in a resumed training.
+
+        transformers draws it from torch's own generator, which in a resumed training, or after one rank's dropout, is
+        in another state; in the first epoch nothing has been drawn yet.
+        """
+        sampler = get_sampler(kwargs["train_dataloader"])
+        if isinstance(sampler, LengthGroupedSampler) and (epoch := int(state.epoch or 0)):
+            sampler.generator = torch.Generator().manual_seed(args.seed + epoch)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Log whatever was not logged yet, before a checkpoint and at the end."""

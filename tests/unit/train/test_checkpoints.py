@@ -3,6 +3,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,6 +19,22 @@ from workflow_scripts.base import records, work_counter
 from workflow_scripts.train import checkpoints, watch
 
 
+def train_until(step: int, tmp: Path, parent: Path, monkeypatch: pytest.MonkeyPatch, **changes: Any) -> None:
+    """Interrupt a training called `resumed` in a step."""
+    log = tmp / "meter"
+    monkeypatch.setenv("MIXMERGE_METER", str(log))
+    with monkeypatch.context() as patch:
+
+        def count_then_fail(kind: str, amount: int = 1) -> None:
+            work_counter.count(kind, amount)
+            if work_counter.totals(log)["optimizer_steps"] == step:
+                raise InterruptedError
+
+        patch.setattr(watch, "work_counter", type("Meter", (), {"count": staticmethod(count_then_fail)}))
+        with pytest.raises(InterruptedError):
+            train(tmp, parent, "resumed", **changes)
+
+
 @pytest.mark.parametrize("way", WAYS)
 def test_a_killed_training_resumes_to_the_same_bits(
     parent: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str
@@ -25,18 +42,8 @@ def test_a_killed_training_resumes_to_the_same_bits(
     whole, straight = train(tmp_path, parent, "straight", **WAYS[way])
     assert whole["cost"]["steps"] == 8
 
+    train_until(5, tmp_path, parent, monkeypatch, **WAYS[way])
     log = tmp_path / "meter"
-    monkeypatch.setenv("MIXMERGE_METER", str(log))
-    with monkeypatch.context() as patch:
-
-        def count_then_fail(kind: str, amount: int = 1) -> None:
-            work_counter.count(kind, amount)
-            if work_counter.totals(log)["optimizer_steps"] == 5:
-                raise InterruptedError
-
-        patch.setattr(watch, "work_counter", type("Meter", (), {"count": staticmethod(count_then_fail)}))
-        with pytest.raises(InterruptedError):
-            train(tmp_path, parent, "resumed", **WAYS[way])
     work = tmp_path / "resumed.work"
     assert [path.name for path in work.glob("checkpoint-*")] == ["checkpoint-3"]
     (work / "checkpoint-6").mkdir()  # cut off before its marker
@@ -46,6 +53,18 @@ def test_a_killed_training_resumes_to_the_same_bits(
     assert bits(resumed) == bits(straight)
     assert again["cost"] == whole["cost"] and again["curve"].equals(whole["curve"])
     assert work_counter.totals(log) == {"optimizer_steps": 5 + 5}  # five before the kill, and from step 3 to 8
+
+
+@pytest.mark.parametrize("way", ["lora", "dpo"])
+@pytest.mark.parametrize("step", [2, 11])
+def test_rows_grouped_by_length_keep_their_order_in_a_resumed_training(
+    parent: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str, step: int
+) -> None:
+    changes = {**WAYS[way], "length_grouping": True, "precompute_reference": way == "dpo", "epochs": 2}
+    _, straight = train(tmp_path, parent, "straight", **changes)
+    train_until(step, tmp_path, parent, monkeypatch, **changes)
+    _, resumed = train(tmp_path, parent, "resumed", **changes)
+    assert bits(resumed) == bits(straight)
 
 
 def test_a_checkpoint_with_a_shortened_file_is_not_trusted(parent: Path, tmp_path: Path) -> None:

@@ -34,7 +34,10 @@ class PairTrainer(DPOTrainer):  # type: ignore[misc]
         """
         kept = Path(self.args.output_dir) / REFERENCE
         if not kept.exists():
-            loader = DataLoader(dataset, batch_size=batch_size, collate_fn=self.data_collator, shuffle=False)
+            own = (
+                torch.Generator()
+            )  # a loader draws a number, and whether the training starts here must change no other
+            loader = DataLoader(dataset, batch_size=batch_size, collate_fn=self.data_collator, generator=own)
             model = self.ref_model or self.model
             was_training = model.training
             model.eval()  # no dropout in what is measured against
