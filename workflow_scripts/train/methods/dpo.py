@@ -69,6 +69,7 @@ def _settings(recipe: Recipe) -> dict[str, Any]:
     return {
         "beta": recipe["beta"],
         "loss_type": [recipe["loss_type"]],
+        "label_smoothing": 1e-3 if recipe["loss_type"] == "exo_pair" else 0.0,  # as arXiv 2402.00856
         "precompute_ref_log_probs": recipe["precompute_reference"],
         "max_length": None,
     }
