@@ -14,9 +14,11 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from accelerate.commands.launch import _validate_launch_command, launch_command_parser
 from accelerate.utils.launch import prepare_multi_gpu_env
 
+from tests.unit.train import rows_seen
 from workflow_scripts.base import work_counter
 from workflow_scripts.train import launch, trainer  # noqa: F401 (imported before the forks)
 
@@ -62,6 +64,8 @@ def run(desk: Path) -> None:
                 resource.setrlimit(resource.RLIMIT_AS, (taken + order["room"],) * 2)
             if rank == 0 and "steps" in order:  # after which this rank is killed
                 work_counter.count = dying(order["steps"])
+            if "record" in order:  # a folder for what each step saw
+                rows_seen.record(Path(order["record"]), pytest.MonkeyPatch())
             try:
                 launch.main(desk)
             except BaseException:

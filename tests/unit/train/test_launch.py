@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
@@ -40,11 +41,11 @@ KILLED = {f"{name}, killed": TOGETHER[name] for name in ("sft-ddp", "dpo-fsdp-pr
 class Done:
     """A training in several processes, and where it lies."""
 
-    def __init__(self, folder: Path, parent: Path, settings: dict, **order: Any) -> None:
+    def __init__(self, folder: Path, parent: Path, settings: dict, rows: pa.Table = ROWS, **order: Any) -> None:
         self.recipe = {**COMMON, **settings}
         self.work, self.output, self.desk = folder / "work", folder / "out", folder / "work" / "launch"
         self.desk.mkdir(parents=True, exist_ok=True)
-        pq.write_table(ROWS, self.desk / launch.ROWS)
+        pq.write_table(rows, self.desk / launch.ROWS)
         paths = {"parent": str(parent), "work": str(self.work), "output": str(self.output)}
         (self.desk / launch.ORDER).write_text(json.dumps({"recipe": self.recipe, **paths, **order}))
 
