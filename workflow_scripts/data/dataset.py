@@ -21,6 +21,7 @@ from workflow_scripts.store import checksums
 
 SHOWN = 3  # ids in an error
 BATCH = 2000  # rows that are Python objects at a time
+LEFT_OUT = "left out"  # the split of what no share of the config takes
 
 
 def rows(work: dict[str, Any]) -> tuple[pa.Table, dict[str, Any]]:
@@ -28,7 +29,7 @@ def rows(work: dict[str, Any]) -> tuple[pa.Table, dict[str, Any]]:
 
     Args:
         work: dataset, revision, format, languages, splits, split_seed, limit, seed, without, name; see
-            config.DatasetSource.
+            config.data.DatasetSource.
 
     Returns:
         Rows of schema records.ROWS, source prompts in the order of the seed, and counts: rows read by language, rows
@@ -52,9 +53,11 @@ def rows(work: dict[str, Any]) -> tuple[pa.Table, dict[str, Any]]:
             for number, raw in _records(name, tables[at], form, part):
                 read[language] += 1
                 try:
+                    _check_columns(raw, form)
                     row = form.row(raw, language)
                 except Problem as problem:
-                    raise _wrong(name, part, number, problem) from None
+                    what = f"row {number}: {problem}; fix `revision` or `format`, or the files"
+                    raise UserError(f"{name} ({part}): {what}") from None
                 if isinstance(row, str):
                     left_out[row] += 1
                     continue
@@ -80,9 +83,6 @@ def rows(work: dict[str, Any]) -> tuple[pa.Table, dict[str, Any]]:
     return table, {"read": read, "left_out": {reason: count for reason, count in left_out.items() if count}}
 
 
-LEFT_OUT = "left out"
-
-
 def _split(work: dict[str, Any], key: str) -> str | None:
     """The split of a source prompt, where the config gives shares; it moves as little as can be when they change."""
     if not work["splits"]:
@@ -105,39 +105,35 @@ def _draw(work: dict[str, Any], found: list[Raw]) -> list[Raw]:
     found = sorted(found, key=lambda row: (rank[row["source_prompt_id"]], order[row["language"]], row["id"]))
     if work["limit"] is None:
         return found
-    taken: dict[tuple[str, str], dict[str, None]] = {}
+    taken: dict[tuple[str, str], set[str]] = {}
     kept = []
     for row in found:
-        keys = taken.setdefault((row["split"], row["language"]), {})
+        keys = taken.setdefault((row["split"], row["language"]), set())
         if row["source_prompt_id"] in keys or len(keys) < work["limit"]:
-            keys[row["source_prompt_id"]] = None
+            keys.add(row["source_prompt_id"])
             kept.append(row)
     return kept
 
 
 def _records(name: str, table: pa.Table, form: Format, part: Part) -> Iterator[tuple[int, Raw]]:
-    """The rows of a part with their numbers in the split, from 1; every column that is read is checked."""
+    """The rows of a part with their numbers in the split, from 1."""
     needed = [*form.columns, *part.where]
     if missing := [column for column in needed if column not in table.column_names]:
-        where = f"{part.config}, {part.split}" if part.config else part.split
         has = ", ".join(table.column_names)
-        raise UserError(f"{name} ({where}): has no column '{missing[0]}' (it has {has}); fix `revision` or `format`")
+        raise UserError(f"{name} ({part}): has no column '{missing[0]}' (it has {has}); fix `revision` or `format`")
     number = 0
     for batch in table.select(list(dict.fromkeys(needed))).to_batches(max_chunksize=BATCH):
         for raw in batch.to_pylist():
             number += 1
             if all(raw[column] == value for column, value in part.where.items()):
-                for column, holds in form.columns.items():
-                    if not HOLDS[holds](raw[column]):
-                        shown = repr(raw[column])
-                        what = f"is not {holds}, but {shown if len(shown) <= 40 else f'{shown[:37]}...'}"
-                        raise _wrong(name, part, number, Problem(column, what))
                 yield number, raw
 
 
-def _wrong(name: str, part: Part, number: int, problem: Problem) -> UserError:
-    where = f"{part.config}, {part.split}" if part.config else part.split
-    return UserError(f"{name} ({where}): row {number}: {problem}; fix `revision` or `format`, or the files")
+def _check_columns(raw: Raw, form: Format) -> None:
+    for column, holds in form.columns.items():
+        if not HOLDS[holds](raw[column]):
+            shown = repr(raw[column])
+            raise Problem(column, f"is not {holds}, but {shown if len(shown) <= 40 else f'{shown[:37]}...'}")
 
 
 def _check_joined(name: str, keys: dict[str, set[str]]) -> None:

@@ -19,7 +19,7 @@ class Engine:
     """A model that is loaded.
 
     Args:
-        settings: precision, beams, max_tokens, batch_size, codes; see config.ModelTranslator.
+        settings: precision, beams, max_tokens, batch_size, codes; see config.data.ModelTranslator.
         folder: the model's.
     """
 

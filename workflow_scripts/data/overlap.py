@@ -38,7 +38,7 @@ def find(work: dict[str, Any], mixtures: Mapping[str, pa.Table], suites: Mapping
     """The prompts of suites that have something in common with a mixture.
 
     Args:
-        work: `words`, `characters`, `share` as in config.Overlap; `origins`, by source.
+        work: `words`, `characters`, `share` as in config.data.Overlap; `origins`, by source.
         mixtures: rows of schema records.MIXTURE, by name.
         suites: rows of schema records.ROWS, by name.
 

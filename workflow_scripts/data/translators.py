@@ -56,7 +56,7 @@ class ModelTranslator:
     """A translation model: sentence by sentence.
 
     Args:
-        work: of the recipe: config.ModelTranslator without what is `how`, and `code`.
+        work: of the recipe: config.data.ModelTranslator without what is `how`, and `code`.
         how: batch_size, threads.
         kept: folder of all translations.
     """
@@ -116,7 +116,8 @@ class LlmTranslator:
     """A language model that is asked: as much as fits at once, so that it sees the context.
 
     Args:
-        work: of the recipe: `llm` (config.LLM without how it is reached), `prompt` (the template), max_tokens, `label`.
+        work: of the recipe: `llm` (config.judging.LLM without how it is reached), `prompt` (the template), max_tokens,
+            `label`.
         how: how it is reached.
         ledger: folder of the ledger.
     """

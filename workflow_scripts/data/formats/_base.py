@@ -22,6 +22,9 @@ class Part(NamedTuple):
     place: str = "test"
     rows: int | None = None
 
+    def __str__(self) -> str:
+        return f"{self.config}, {self.split}" if self.config else self.split
+
 
 class Problem(ValueError):
     """A column of a row holds what it should not."""
