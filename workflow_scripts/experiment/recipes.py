@@ -29,6 +29,7 @@ from workflow_scripts.llm import prompts
 from workflow_scripts.llm.client import RULES
 from workflow_scripts.miniature.words import LEXICON
 from workflow_scripts.paper import published
+from workflow_scripts.paper.kinds import COMPARING, MEASURING
 from workflow_scripts.process import job
 
 # stage -> the function whose result is the work, and the packages whose versions that result depends on
@@ -52,7 +53,7 @@ WORK: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "submit": ("judge.questions", "requests", ()),
     "collect": ("llm.batches", "collect", ()),
     "judge": ("judge.scores", "judge", ()),
-    "table": ("paper.tables", "render", ()),
+    "table": ("paper.table", "render", ()),
     "figure": ("paper.drawing", "draw", ("matplotlib",)),
 }
 ACCESS = {
@@ -70,10 +71,6 @@ RESUMING = {"save_steps"}  # how a training is kept safe: not what it learns
 UNREAD = {"sft": {"beta", "loss_type", "precompute_reference"}, "dpo": {"packing"}}  # settings of the other method
 ALONE = {"parallel": "ddp"}  # how several processes work together; a single one has nobody to work with
 GREEDY = {"top_p": 1.0, "seed": 0}  # what sampling depends on; without it they stand so, whatever the config says
-
-
-COMPARING = {"contrasts", "verdicts"}  # kinds of tables whose rows are contrasts
-MEASURING = {"judges", "corrected"}  # kinds of tables that hold all judges side by side
 
 
 class Judged(NamedTuple):

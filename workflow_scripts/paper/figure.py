@@ -7,7 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from workflow_scripts.base import hashing, records
-from workflow_scripts.paper import study
+from workflow_scripts.paper import scores
 from workflow_scripts.process import command
 from workflow_scripts.store import checksums, finished_work
 
@@ -26,7 +26,7 @@ def main(arguments: list[str]) -> None:
         (path.stem, int(path.parts[-3].removeprefix("seed"))): records.read(path, records.CURVE)
         for path in given.curves
     }
-    drawn = figures.draw(work["item"], study.item(work), study.assemble(work, given.scores), curves)
+    drawn = figures.draw(work["item"], scores.item(work), scores.read(work, given.scores), curves)
     note = f"<!-- recipe {hashing.of_json(given.recipe)} -->\n".encode()
     for ending, content in ((".svg", drawn.svg + note), (".png", drawn.png), (".csv", drawn.csv.encode())):
         path = given.output.with_name(given.output.name + ending)

@@ -10,12 +10,13 @@ import pyarrow as pa
 import pytest
 from matplotlib.image import imread
 
-from tests.unit.paper.test_tables import ITEM, LANGUAGES, paper, study, study_by_language
+from tests.unit.paper.scores import ITEM, LANGUAGES, paper, scores, scores_by_language
 from tests.unit.statistics.rows import harm_rows
 from workflow_scripts.base import records
 from workflow_scripts.base.errors import UserError
 from workflow_scripts.paper import drawing
 from workflow_scripts.paper.drawing import draw
+from workflow_scripts.paper.figures import FIGURES, _base
 from workflow_scripts.statistics.panel import Panel
 
 BARS = {**ITEM, "kind": "bars"}
@@ -32,7 +33,7 @@ def logged(model, seed, values, metric="loss"):
 def panels(item, of=None, curves=None):
     """The axes of a drawn figure, to look at its artists."""
     with matplotlib.style.context(drawing.STYLE):
-        figure, _ = drawing.KINDS[item["kind"]]("t", item, of or study(), curves or {})
+        figure, _ = FIGURES[item["kind"]]("t", item, of or scores(), curves or {})
     return [ax for ax in figure.axes if ax.axison]
 
 
@@ -52,9 +53,9 @@ def words(figure_or_ax):
 )
 def test_every_kind_gives_the_same_bits_whatever_the_users_settings(item):
     curves = logged("mix15", 0, [3.0, 2.0]) | logged("slerp", 0, [2.0, 1.0])
-    first = draw("t", item, study_by_language(), curves)
+    first = draw("t", item, scores_by_language(), curves)
     with matplotlib.rc_context({"font.size": 20, "svg.hashsalt": "other", "axes.facecolor": "pink"}):
-        again = draw("t", item, study_by_language(), curves)
+        again = draw("t", item, scores_by_language(), curves)
     assert first == again
     assert first.svg.startswith(b"<?xml") and b"<dc:date>" not in first.svg
     image = imread(io.BytesIO(first.png))
@@ -72,15 +73,15 @@ def test_bars_start_where_the_base_stands_and_end_at_the_estimate():
 
 def test_error_bars_are_the_cells_intervals():
     (ax,) = panels({**BARS, "metrics": ["harm"], "rows": {"SLERP": "slerp"}, "reference": None})
-    cell = study().panel.cell("slerp", "harm")
+    cell = scores().panel.cell("slerp", "harm")
     (_, _, (bar,)) = ax.containers[-1].lines
     assert sorted(bar.get_segments()[0][:, 1]) == pytest.approx([cell.low, cell.high])
 
 
 def test_the_reference_is_a_dashed_line_over_each_language_and_no_bar():
-    (ax,) = panels({**ITEM, "kind": "languages", "metrics": ["harm"]}, study_by_language())
+    (ax,) = panels({**ITEM, "kind": "languages", "metrics": ["harm"]}, scores_by_language())
     levels = [line for line in ax.lines if line.is_dashed()]
-    own = study_by_language().panel
+    own = scores_by_language().panel
     assert [line.get_ydata()[0] for line in levels] == [
         own.cell("mix15", "harm", [code]).estimate for code in LANGUAGES
     ]
@@ -113,29 +114,29 @@ def test_published_values_are_hollow_and_only_there_when_reproduced(tmp_path):
     def diamonds(of):
         return [line for ax in panels(BARS, of) for line in ax.lines if line.get_marker() == "D"]
 
-    assert diamonds(study()) == []
-    (diamond,) = diamonds(study(published=paper(tmp_path)))
+    assert diamonds(scores()) == []
+    (diamond,) = diamonds(scores(published=paper(tmp_path)))
     assert diamond.get_ydata()[0] == -41.4 and diamond.get_markerfacecolor() == "white"
 
 
 def test_an_undefined_cell_is_said_so_and_draws_no_bar():
-    own = study()
-    scores = {**own.panel.scores, ("base", 0): harm_rows(["refused"] * 20, languages=LANGUAGES)}
+    own = scores()
+    changed = {**own.panel.scores, ("base", 0): harm_rows(["refused"] * 20, languages=LANGUAGES)}
     item = {**BARS, "metrics": ["harm"], "rows": {"a": "slerp"}, "reference": None}
-    (ax,) = panels(item, replace(own, panel=Panel(scores, "base")))
+    (ax,) = panels(item, replace(own, panel=Panel(changed, "base")))
     assert "undefined" in words(ax) and not ax.patches
-    figure, _ = drawing.bars("t", item, replace(own, panel=Panel(scores, "base")), {})
+    figure, _ = FIGURES["bars"]("t", item, replace(own, panel=Panel(changed, "base")), {})
     assert "base has no harmful answer" in words(figure).replace("\n", " ")
 
 
 def test_colours_come_from_the_item_else_the_reference_is_grey():
     (ax,) = panels({**BARS, "metrics": ["harm"], "colors": {"SLERP": "#ff0000"}})
     colours = [matplotlib.colors.to_hex(patch.get_facecolor()) for patch in ax.patches]
-    assert colours == [drawing.PALETTE[0].lower(), drawing.REFERENCE, "#ff0000"]
+    assert colours == [_base.PALETTE[0].lower(), _base.REFERENCE, "#ff0000"]
 
 
 def test_the_small_print_names_n_judge_and_rows_that_are_not_matched():
-    figure, _ = drawing.bars("t", BARS, study(), {})
+    figure, _ = FIGURES["bars"]("t", BARS, scores(), {})
     text = words(figure).replace("\n", " ")
     assert "20 prompts" in text and "rules (v1)" in text and "Error bars: 95%" in text
     assert "Not matched with the reference in rows or examples: 0% Safety Mix." in text
@@ -154,4 +155,4 @@ def test_the_small_print_names_n_judge_and_rows_that_are_not_matched():
 )
 def test_mistakes_in_an_item_are_named(item, message):
     with pytest.raises(UserError, match=message):
-        draw("t", item, study())
+        draw("t", item, scores())

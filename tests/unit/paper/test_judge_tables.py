@@ -9,12 +9,14 @@ import pytest
 
 from workflow_scripts.base import records
 from workflow_scripts.base.errors import UserError
-from workflow_scripts.judge import scores
+from workflow_scripts.judge.scores import described
+from workflow_scripts.judge.scores import judge as judge_answers
 from workflow_scripts.llm.client import Answer
 from workflow_scripts.llm.prompts import template
 from workflow_scripts.miniature import rule_judge, world
-from workflow_scripts.paper import judge_tables
-from workflow_scripts.paper.tables import Study
+from workflow_scripts.paper.scores import Scores
+from workflow_scripts.paper.table import render
+from workflow_scripts.paper.tables.judges import measure
 from workflow_scripts.statistics.panel import Panel
 
 FAULTS = {"seed": 3, "unreadable": 0.03, "first_position": 0.15,
@@ -42,14 +44,14 @@ def answered(rows, suite, completion):
 
 def judged(judge, faults, metric, suite, rows, table, baseline=None):
     kind = "preference" if metric == "preference" else "harm"
-    table_of_scores = scores.judge(
+    judgments = judge_answers(
         metric, judge, {"model": "m"}, template(f"{kind}-v1"), table, baseline, "base", Client(rows, faults)
     )
-    return scores.described(table_of_scores, table, pa.Table.from_pylist(rows, records.ROWS), None)
+    return described(judgments, table, pa.Table.from_pylist(rows, records.ROWS), None)
 
 
 @pytest.fixture(scope="module")
-def study():
+def scores():
     """A base, and a model that seldom complies, judged by the rules and by a judge with declared faults."""
     red = world.rows("redteam", LANGUAGES, {"test": 100}, 1, "r").to_pylist()
     general = [r for r in world.rows("general", LANGUAGES, {"test": 120}, 2, "g").to_pylist()]
@@ -64,21 +66,21 @@ def study():
     panels, labels = {}, {}
     own = answered(labelled, "labelled", lambda i, r: r["completion"])
     for judge, faults in (("rules", None), ("faulty", FAULTS)):
-        scores = {(m, 0): judged(judge, faults, "harm", "redteam", red, t) for m, t in answers.items()}
-        scores["tame", 0] = pa.concat_tables(
-            [scores["tame", 0], judged(judge, faults, "preference", "general", general, wins, base_wins)]
+        judgments = {(m, 0): judged(judge, faults, "harm", "redteam", red, t) for m, t in answers.items()}
+        judgments["tame", 0] = pa.concat_tables(
+            [judgments["tame", 0], judged(judge, faults, "preference", "general", general, wins, base_wins)]
         )
-        panels[judge] = Panel(scores, "base", draws=500)
+        panels[judge] = Panel(judgments, "base", draws=500)
         labels[judge] = judged(judge, faults, "labels", "labelled", labelled, own)
-    return Study(panels["rules"], LANGUAGES, "rules (1)", panels=panels, labels=labels, faults={"faulty": FAULTS})
+    return Scores(panels["rules"], LANGUAGES, "rules (1)", panels=panels, labels=labels, faults={"faulty": FAULTS})
 
 
 def lines(table):
     return list(csv.DictReader(io.StringIO(table.csv)))
 
 
-def test_every_declared_fault_is_recovered_within_its_interval(study):
-    table = judge_tables.render("judges", {"kind": "judges", "caption": "c"}, study)
+def test_every_declared_fault_is_recovered_within_its_interval(scores):
+    table = render("judges", {"kind": "judges", "caption": "c"}, scores)
     declared = [line for line in lines(table) if line["declared"]]
     assert {line["measure"] for line in declared} == {"unreadable", "bias", "sensitivity", "specificity"}
     assert [line for line in declared if line["recovered"] != "true"] == []
@@ -86,8 +88,8 @@ def test_every_declared_fault_is_recovered_within_its_interval(study):
     assert "| faulty | Hindi |" in table.markdown and "sensitivity" in table.latex
 
 
-def test_a_judge_without_faults_is_measured_as_such(study):
-    found = judge_tables.measure(study, "rules", LANGUAGES)
+def test_a_judge_without_faults_is_measured_as_such(scores):
+    found = measure(scores, "rules", LANGUAGES)
     assert (found["bias"].value, found["first"].value, found["consistent"].value) == (
         pytest.approx(0, abs=1e-6),
         0.5,
@@ -96,36 +98,36 @@ def test_a_judge_without_faults_is_measured_as_such(study):
     assert (found["sensitivity"].value, found["specificity"].value, found["unreadable"].value) == (1, 1, 0)
 
 
-def test_judges_agree_less_where_one_errs_more(study):
-    kappas = {code: judge_tables.measure(study, "faulty", [code])["kappa"] for code in LANGUAGES}
+def test_judges_agree_less_where_one_errs_more(scores):
+    kappas = {code: measure(scores, "faulty", [code])["kappa"] for code in LANGUAGES}
     assert kappas["en"].value > kappas["hi"].value + 0.1
     assert 0 < kappas["hi"].low < kappas["hi"].value < kappas["hi"].high < 1
 
 
-def test_the_corrected_rate_covers_the_truth_where_the_uncorrected_does_not(study):
+def test_the_corrected_rate_covers_the_truth_where_the_uncorrected_does_not(scores):
     item = {"kind": "corrected", "caption": "c", "rows": {"Base": "base", "Tame": "tame"}}
-    table = judge_tables.render("corrected", item, study)
+    table = render("corrected", item, scores)
     found = {(line["row"], line["language"]): line for line in lines(table)}
     assert all(line["corrected_covers"] == "true" for line in found.values())
     assert found["Tame", "hi"]["apparent_covers"] == "false" and "*" in table.markdown
     assert float(found["Tame", "pooled"]["corrected"]) == pytest.approx(0.1, abs=0.06)
 
 
-def test_without_labels_of_a_class_nothing_is_corrected_and_it_is_said(study):
-    one_sided = {judge: t.filter(pa.compute.equal(t["label"], "harmful")) for judge, t in study.labels.items()}
+def test_without_labels_of_a_class_nothing_is_corrected_and_it_is_said(scores):
+    one_sided = {judge: t.filter(pa.compute.equal(t["label"], "harmful")) for judge, t in scores.labels.items()}
     item = {"kind": "corrected", "caption": "c", "rows": {"Tame": "tame"}}
     for labels, why in ((one_sided, "no harmless answer"), ({}, "no harmful and no harmless answer")):
-        table = judge_tables.render("corrected", item, Study(**{**vars(study), "labels": labels}))
+        table = render("corrected", item, Scores(**{**vars(scores), "labels": labels}))
         assert why in table.markdown and all(line["corrected"] == "" for line in lines(table))
 
 
-def test_three_judges_have_fleiss_kappa(study):
-    three = Study(**{**vars(study), "panels": {**study.panels, "again": study.panels["faulty"]}})
-    table = judge_tables.render("judges", {"kind": "judges", "caption": "c"}, three)
+def test_three_judges_have_fleiss_kappa(scores):
+    three = Scores(**{**vars(scores), "panels": {**scores.panels, "again": scores.panels["faulty"]}})
+    table = render("judges", {"kind": "judges", "caption": "c"}, three)
     assert "all, Fleiss" in table.markdown
 
 
-def test_a_single_judge_leaves_nothing_to_correct_against(study):
-    alone = Study(**{**vars(study), "panels": {"rules": study.panel}})
+def test_a_single_judge_leaves_nothing_to_correct_against(scores):
+    alone = Scores(**{**vars(scores), "panels": {"rules": scores.panel}})
     with pytest.raises(UserError, match="only one judge"):
-        judge_tables.render("corrected", {"kind": "corrected", "caption": "c", "rows": {"Tame": "tame"}}, alone)
+        render("corrected", {"kind": "corrected", "caption": "c", "rows": {"Tame": "tame"}}, alone)

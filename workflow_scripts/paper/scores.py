@@ -1,6 +1,7 @@
-"""What a table or figure draws on, put together from its recipe and the files of scores; nothing else is read."""
+"""All scores that a table or figure reads, with what is known about their models; nothing else is read."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +9,42 @@ import pyarrow as pa
 
 from workflow_scripts.base import records
 from workflow_scripts.paper.published import Published
-from workflow_scripts.paper.tables import Study
 from workflow_scripts.statistics.panel import Panel
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Everything that a table or figure may say something about.
+
+    Attributes:
+        panel: scores of one judge, with the baseline.
+        languages: codes, in the order of the config.
+        judge: the judge and its snapshot, in words for a caption.
+        training: by model, what its whole ancestry without the base learned from (rows, examples, tokens, steps).
+        matched: by (model, reference), what the two trainings have the same of; None or absent: nothing.
+        contrasts: by name, `mix`, `merge` and `matched` (rows, examples or none).
+        published: a paper's values, only if the experiment says that it reproduces it.
+        alpha: what an adjusted p must be below to be called a difference.
+        matters: by measure, the difference in points that a cell must be able to show.
+        panels: by judge, where an item holds several side by side.
+        labels: by judge, its scores of labelled answers (records.SCORES).
+        faults: by judge, what it is declared to get wrong (fields of config.Faults).
+        licences: of all data and models behind the scores that declare one, by name.
+    """
+
+    panel: Panel
+    languages: Sequence[str]
+    judge: str
+    training: Mapping[str, Mapping[str, int | None] | None] = field(default_factory=dict)
+    matched: Mapping[tuple[str, str], str | None] = field(default_factory=dict)
+    contrasts: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    published: Published | None = None
+    alpha: float = 0.05
+    matters: Mapping[str, float] = field(default_factory=dict)
+    panels: Mapping[str, Panel] = field(default_factory=dict)
+    labels: Mapping[str, pa.Table] = field(default_factory=dict)
+    faults: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    licences: Mapping[str, str] = field(default_factory=dict)
 
 
 def item(work: dict[str, Any]) -> dict[str, Any]:
@@ -18,12 +53,12 @@ def item(work: dict[str, Any]) -> dict[str, Any]:
     return {**work["spec"], "rows": rows}
 
 
-def assemble(work: dict[str, Any], scores: list[Path]) -> Study:
-    """The study of one item.
+def read(work: dict[str, Any], paths: list[Path]) -> Scores:
+    """The scores of one item.
 
     Args:
         work: of the item's recipe.
-        scores: results/<experiment>/seed<k>/scores/<judge>/<model>/<suite>.parquet, and
+        paths: results/<experiment>/seed<k>/scores/<judge>/<model>/<suite>.parquet, and
             results/<experiment>/labels/<judge>/<suite>.parquet; none for learning curves.
 
     Raises:
@@ -33,7 +68,7 @@ def assemble(work: dict[str, Any], scores: list[Path]) -> Study:
     labels: dict[str, list[pa.Table]] = {}
     trainings: dict[str, dict[str, Any]] = {}
     licences: dict[str, str] = {}
-    for path in scores:
+    for path in paths:
         rows = records.read(path, records.SCORES)
         licences |= records.licences(path)
         if path.parts[-3] == "labels":
@@ -61,7 +96,7 @@ def assemble(work: dict[str, Any], scores: list[Path]) -> Study:
         }
         for model, known in work["learned"].items()
     }
-    return Study(
+    return Scores(
         panel=panel,
         languages=work["languages"],
         judge=_judge(panel.scores),

@@ -5,7 +5,7 @@ import pytest
 
 from workflow_scripts.base import records
 from workflow_scripts.base.errors import UserError
-from workflow_scripts.paper import study
+from workflow_scripts.paper import scores
 
 WORK = {
     "item": "table1",
@@ -35,7 +35,7 @@ TRAININGS = {
 
 
 @pytest.fixture
-def scores(tmp_path):
+def judged(tmp_path):
     """Write verdicts (model, seed -> verdict of all prompts) as the judge stage does."""
 
     def write(verdicts):
@@ -56,52 +56,52 @@ def scores(tmp_path):
     return write
 
 
-def test_each_models_scores_and_costs_are_its_own(scores):
+def test_each_models_scores_and_costs_are_its_own(judged):
     verdicts = {("base", 0): "harmful", ("mix", 0): "refused", ("slerp", 0): "harmful"}
-    found = study.assemble(WORK, scores(verdicts))
+    found = scores.read(WORK, judged(verdicts))
     rates = {model: found.panel.cell(model, "harmful", None).estimate for model in ("base", "mix", "slerp")}
     assert rates == {"base": 100, "mix": 0, "slerp": 100}
-    swapped = study.assemble(WORK, scores({**verdicts, ("mix", 0): "harmful", ("slerp", 0): "refused"}))
+    swapped = scores.read(WORK, judged({**verdicts, ("mix", 0): "harmful", ("slerp", 0): "refused"}))
     assert swapped.panel.cell("mix", "harmful", None).estimate == 100
     assert swapped.panel.cell("slerp", "harmful", None).estimate == 0
 
 
-def test_tokens_are_those_of_trainings_after_the_baseline_of_all_ancestors(scores):
-    training = study.assemble(WORK, scores({(model, 0): "refused" for model in TRAININGS})).training
+def test_tokens_are_those_of_trainings_after_the_baseline_of_all_ancestors(judged):
+    training = scores.read(WORK, judged({(model, 0): "refused" for model in TRAININGS})).training
     assert {model: cost["tokens"] for model, cost in training.items()} == {"base": 0, "mix": 70, "slerp": 70}
     assert training["mix"]["examples"] == 8
 
 
-def test_seeds_are_kept_apart(scores):
+def test_seeds_are_kept_apart(judged):
     verdicts = {("base", 0): "harmful", ("mix", 0): "refused", ("base", 1): "harmful", ("mix", 1): "harmful"}
-    cell = study.assemble(WORK, scores(verdicts)).panel.cell("mix", "harmful", None)
+    cell = scores.read(WORK, judged(verdicts)).panel.cell("mix", "harmful", None)
     assert cell.estimate == 50 and set(cell.seeds) == {0, 1}
 
 
 def test_rows_and_contrasts_keep_their_order():
-    found = study.item(WORK)
+    found = scores.item(WORK)
     assert list(found["rows"]) == ["Z", "A"] and list(found["rows"]["A"]) == ["Y", "X"]
     assert found["caption"] == "A table"
-    assert list(study.assemble(WORK, []).contrasts) == ["z", "a"]
+    assert list(scores.read(WORK, []).contrasts) == ["z", "a"]
 
 
-def test_matches_and_the_judge_are_said(scores):
-    found = study.assemble(WORK, scores({("base", 0): "harmful", ("mix", 0): "refused"}))
+def test_matches_and_the_judge_are_said(judged):
+    found = scores.read(WORK, judged({("base", 0): "harmful", ("mix", 0): "refused"}))
     assert found.matched == {("slerp", "mix"): "rows", ("mix", "base"): None}
     assert found.judge == "rules (rules-1)"
 
 
-def test_other_judges_and_labelled_answers_stand_beside_the_items_own_judge(scores, tmp_path):
-    paths = scores({("base", 0): "harmful", ("mix", 0): "refused"})
+def test_other_judges_and_labelled_answers_stand_beside_the_items_own_judge(judged, tmp_path):
+    paths = judged({("base", 0): "harmful", ("mix", 0): "refused"})
     other = tmp_path / "seed0/scores/other/mix/redteam.parquet"
     known = tmp_path / "labels/other/labelled.parquet"
     for path in (other, known):
         records.write(path, records.read(paths[0], records.SCORES), records.SCORES, {"trainings": {}})
-    found = study.assemble(WORK, [*paths, other, known])
+    found = scores.read(WORK, [*paths, other, known])
     assert found.panel is found.panels["rules"] and set(found.panels) == {"rules", "other"}
     assert found.labels["other"].num_rows == 10 and ("mix", 0) in found.panels["other"].scores
 
 
 def test_a_missing_file_of_scores_is_named(tmp_path):
     with pytest.raises(UserError, match=r"mix/redteam.parquet: no such file"):
-        study.assemble(WORK, [tmp_path / "seed0/scores/rules/mix/redteam.parquet"])
+        scores.read(WORK, [tmp_path / "seed0/scores/rules/mix/redteam.parquet"])
