@@ -16,7 +16,7 @@ from workflow_scripts.config.data import DatasetSource, FileSource, SynthesisSou
 from workflow_scripts.config.models import Init, Load, Merge, Train
 from workflow_scripts.experiment.config_errors import ConfigError
 from workflow_scripts.experiment.table_of_models import load
-from workflow_scripts.llm.client import RULES
+from workflow_scripts.llm.request import RULES
 from workflow_scripts.experiment.recipes import Judged, Recipes
 from workflow_scripts.forecast.resources import Needs, Requirements
 

@@ -22,7 +22,9 @@ from workflow_scripts.base.errors import UserError
 from workflow_scripts.base.text import detector
 from workflow_scripts.judge import questions, scores
 from workflow_scripts.llm import prompts
-from workflow_scripts.llm.client import Answer, Client, Request, parameters
+from workflow_scripts.llm.client import Client
+from workflow_scripts.llm.parameters import request_parameters
+from workflow_scripts.llm.request import Answer, Request
 from workflow_scripts.metrics import METRICS
 from workflow_scripts.store import checksums
 
@@ -177,7 +179,7 @@ def _rephrase(work: dict[str, Any], settings: dict[str, Any], seed: dict[str, An
     template = work["prompt"]
     for place, text in places:
         template = template.replace(place, text)
-    asked_with = parameters(settings)
+    asked_with = request_parameters(settings)
     if "seed" in asked_with:
         asked_with["seed"] += number
     return Request(
@@ -195,7 +197,7 @@ def _completed(
             Request(
                 settings["model"],
                 [{"role": "user", "content": one.prompt}],
-                parameters(settings),
+                request_parameters(settings),
                 f"sources.{work['name']}",
             )
             for one in written

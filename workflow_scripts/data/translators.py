@@ -13,7 +13,9 @@ from workflow_scripts.base import hashing, hub
 from workflow_scripts.base.errors import UserError
 from workflow_scripts.base.languages import language_name
 from workflow_scripts.llm import prompts
-from workflow_scripts.llm.client import PARAMETERS, Client, Request
+from workflow_scripts.llm.client import Client
+from workflow_scripts.llm.parameters import PARAMETERS
+from workflow_scripts.llm.request import Request
 from workflow_scripts.process import command
 from workflow_scripts.store import finished_work
 from workflow_scripts.store.append_only import AppendOnlyRows

@@ -17,7 +17,7 @@ from workflow_scripts.data import allocation
 from workflow_scripts.data.formats import FORMATS
 from workflow_scripts.experiment import checks, sources
 from workflow_scripts.experiment.config_errors import Errors
-from workflow_scripts.llm.client import RULES
+from workflow_scripts.llm.request import RULES
 from workflow_scripts.miniature import words
 
 

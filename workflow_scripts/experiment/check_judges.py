@@ -5,7 +5,7 @@ from workflow_scripts.experiment import checks
 from workflow_scripts.experiment.config_errors import Errors
 from workflow_scripts.experiment.model import Model
 from workflow_scripts.llm.batches import PROVIDERS
-from workflow_scripts.llm.client import RULES
+from workflow_scripts.llm.request import RULES
 
 
 def check(config: Config, models: dict[str, Model], errors: Errors) -> None:

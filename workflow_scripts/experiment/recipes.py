@@ -26,7 +26,7 @@ from workflow_scripts.experiment.model import Model
 from workflow_scripts.experiment.table_of_models import Experiment
 from workflow_scripts.generate.engines import ENGINES
 from workflow_scripts.llm import prompts
-from workflow_scripts.llm.client import RULES
+from workflow_scripts.llm.request import RULES
 from workflow_scripts.miniature.words import LEXICON
 from workflow_scripts.paper import published
 from workflow_scripts.paper.kinds import COMPARING, MEASURING

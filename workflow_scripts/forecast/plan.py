@@ -28,8 +28,8 @@ from workflow_scripts.experiment.provenance import Artifact
 from workflow_scripts.experiment.recipes import Judged, Recipes
 from workflow_scripts.forecast import work_counts
 from workflow_scripts.forecast.resources import Requirements
-from workflow_scripts.llm import client
-from workflow_scripts.llm.client import RULES
+from workflow_scripts.llm import ledger
+from workflow_scripts.llm.request import RULES
 
 LEDGER = Path("results/.store/judgments")
 BYTES_PER_TOKEN = 4  # of a judge's prompt
@@ -119,7 +119,7 @@ def quote(recipes: Recipes, gpus: int | None = None) -> Quote:
         job = job._replace(hours=0.0, gpus=0, judges=False) if done else job
         jobs[str(artifact.path)] = job._replace(needs=tuple(inputs(artifact)))
     kept, peak = _disk(recipes, sizes, gpus)
-    spent = client.spent(LEDGER) if LEDGER.is_dir() else 0.0
+    spent = ledger.spent(LEDGER) if LEDGER.is_dir() else 0.0
     return Quote(rows, spent, kept, peak, gpus, wall(jobs, gpus), [*notes, *sizes.unknown()])
 
 

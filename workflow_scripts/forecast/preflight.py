@@ -19,7 +19,7 @@ from workflow_scripts.experiment import table_of_models
 from workflow_scripts.experiment.recipes import Recipes
 from workflow_scripts.forecast import plan
 from workflow_scripts.forecast.resources import Requirements, weights_folder
-from workflow_scripts.llm.client import RULES
+from workflow_scripts.llm.request import RULES
 from workflow_scripts.models import model_size
 
 RESULTS = Path("results")

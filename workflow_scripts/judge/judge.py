@@ -13,7 +13,8 @@ from workflow_scripts.base import hashing, records
 from workflow_scripts.base.errors import UserError
 from workflow_scripts.base.text import detector
 from workflow_scripts.judge import questions, scores
-from workflow_scripts.llm.client import RULES, Client
+from workflow_scripts.llm.client import Client
+from workflow_scripts.llm.request import RULES
 from workflow_scripts.process import command
 from workflow_scripts.store import checksums
 

@@ -9,8 +9,9 @@ import pyarrow as pa
 
 from workflow_scripts.base import records
 from workflow_scripts.base.errors import UserError
-from workflow_scripts.llm.client import Request, parameters
+from workflow_scripts.llm.parameters import request_parameters
 from workflow_scripts.llm.prompts import messages
+from workflow_scripts.llm.request import Request
 from workflow_scripts.metrics import METRICS
 from workflow_scripts.metrics._base import Question
 
@@ -78,7 +79,7 @@ def requests(
     """The requests that questions come to, in order; none where both answers are the same.
 
     Args:
-        settings: `model`, and what of `llm.PARAMETERS` the judge is asked with.
+        settings: `model`, and what of `parameters.PARAMETERS` the judge is asked with.
         prompt_template: text of the judge's prompt.
         asked: rows, each with a question about it.
         label: for the accounts.
@@ -87,7 +88,7 @@ def requests(
         Request(
             settings["model"],
             messages(prompt_template, {tag: row[column] for tag, column in question.texts.items()}),
-            parameters(settings),
+            request_parameters(settings),
             label,
         )
         for row, question in asked

@@ -13,8 +13,9 @@ import pyarrow as pa
 from workflow_scripts.base import records
 from workflow_scripts.base.text import repeated
 from workflow_scripts.judge.questions import is_tie, requests, to_ask
-from workflow_scripts.llm.client import Answer, Client
+from workflow_scripts.llm.client import Client
 from workflow_scripts.llm.prompts import members
+from workflow_scripts.llm.request import Answer
 from workflow_scripts.metrics import METRICS
 from workflow_scripts.metrics._base import Question
 
@@ -36,7 +37,7 @@ def judge(
     Args:
         metric: key of METRICS.
         judge_name: key of `judges` in the config.
-        settings: `model`, and what of `llm.PARAMETERS` the judge is asked with.
+        settings: `model`, and what of `parameters.PARAMETERS` the judge is asked with.
         prompt_template: text of the judge's prompt.
         generations: of the judged model; schema `records.GENERATIONS`.
         baseline: of the model it is compared with, where the metric compares; same prompts, in any order.

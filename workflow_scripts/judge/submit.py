@@ -8,7 +8,8 @@ from typing import Any
 
 from workflow_scripts.judge import questions
 from workflow_scripts.llm import batches
-from workflow_scripts.llm.client import Client, Request
+from workflow_scripts.llm.client import Client
+from workflow_scripts.llm.request import Request
 from workflow_scripts.store import checksums, finished_work
 
 

@@ -17,14 +17,17 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from workflow_scripts.base import disk, hashing, work_counter
 from workflow_scripts.base.errors import UserError
-from workflow_scripts.llm.client import FILTERED, TOO_LONG, Client, Request, redact, refused_parameters
+from workflow_scripts.llm import parameters
+from workflow_scripts.llm.client import Client
+from workflow_scripts.llm.ledger import now
+from workflow_scripts.llm.provider_errors import FILTERED, TOO_LONG, redact
+from workflow_scripts.llm.request import Request
 from workflow_scripts.store import finished_work
 
 PROVIDERS = ("openai", "azure", "hosted_vllm", "litellm_proxy")  # whose batches litellm handles as OpenAI's
@@ -54,7 +57,7 @@ class Batch:
 
     @property
     def mark(self) -> str:
-        """What tells it from all others at the provider."""
+        """What distinguishes it from all others at the provider."""
         return f"{self.digest}-{self.state['round']}"
 
     def lines(self) -> Iterator[dict[str, Any]]:
@@ -63,7 +66,7 @@ class Batch:
             yield from map(json.loads, lines)
 
     def content(self, line: dict[str, Any]) -> dict[str, Any]:
-        """All that the model is told by a line, as its key has it."""
+        """All that a line says to the model, as its key has it."""
         return {"model": self.state["model"], "messages": line["body"]["messages"], **self.state["parameters"]}
 
     @contextmanager
@@ -133,26 +136,26 @@ def collect(
     """
     waiting = [batch for digest in dict.fromkeys(digests) if (batch := Batch(folder, digest)).state]
     counts: Counter[str] = Counter()
-    gone: list[str] = []
+    failed: list[str] = []
     while waiting:
         later = []
         for batch in waiting:
             if batch.ended not in (None, "completed"):
                 ended = batch.state
-                later += [Batch(folder, digest) for digest in _again(client, folder, batch)]
+                later += [Batch(folder, digest) for digest in _after(client, folder, batch)]
                 counts.update({outcome: n for outcome, n in ended["counts"].items() if outcome != "error"})
             elif batch.ended or _is_over(client, batch):
                 counts.update(batch.state["counts"])
                 if batch.ended != "completed":
-                    gone.append(_told(batch))
+                    failed.append(_described(batch))
             else:
                 later.append(batch)
         waiting = later
         if waiting:
             wait(poll)
-    if gone:
+    if failed:
         raise UserError(
-            f"{'; '.join(gone)}. What was answered is kept; the same command hands in the rest again, and "
+            f"{'; '.join(failed)}. What was answered is kept; the same command hands in the rest again, and "
             "`batch: false` asks for it at once, at the full price"
         )
     return counts
@@ -197,8 +200,8 @@ def _prepared(folder: Path, requests: list[Request], lines: list[bytes]) -> Batc
         label=first.label,
         model=first.model,
         parameters=first.parameters,
-        without=sorted(refused_parameters(first.model) & first.parameters.keys()),
-        prepared=_now(),
+        without=parameters.without(first),
+        prepared=now(),
     )
     return batch
 
@@ -220,7 +223,7 @@ def _hand_in(client: Client, batch: Batch) -> None:
         )
 
     made = client.attempt(batch.state["model"], create)
-    batch.save(id=made.id, handed_in=_now())
+    batch.save(id=made.id, handed_in=now())
     asked = {name: batch.state[name] for name in ("label", "model")}
     for key in batch.state["keys"]:
         client.rows.append({"key": key, **asked, "state": "sent", "time": batch.state["handed_in"], "batch": made.id})
@@ -235,25 +238,25 @@ def _found(litellm: Any, batch: Batch, access: dict[str, Any]) -> Any:
 
 
 def _is_over(client: Client, batch: Batch) -> bool:
-    """Look after a batch; once it is over, its answers are in the ledger."""
+    """Ask how a batch is; once it is over, its answers are in the ledger."""
     access = client.access(batch.state["model"])
     if "id" not in batch.state:  # its next round, which a kill or the network stopped
         with batch.claimed():
             if "id" not in batch.state:
                 _hand_in(client, batch)
-    now = client.attempt(batch.state["model"], lambda litellm: litellm.retrieve_batch(batch.state["id"], **access))
-    if now.status not in OVER:
+    found = client.attempt(batch.state["model"], lambda litellm: litellm.retrieve_batch(batch.state["id"], **access))
+    if found.status not in OVER:
         return False
-    files = [name for name in (now.output_file_id, now.error_file_id) if name]
+    files = [name for name in (found.output_file_id, found.error_file_id) if name]
     contents = [_content(client, batch.state["model"], name, access) for name in files]
     with batch.claimed():
         if batch.ended:  # another process, which waits for the same answers, was first
             return True
-        counts = _brought_in(client, batch, now, b"\n".join(contents).splitlines())
-        errors = (now.errors.data or []) if now.errors else []
+        counts = _record_answers(client, batch, found, b"\n".join(contents).splitlines())
+        errors = (found.errors.data or []) if found.errors else []
         why = redact(" ".join(str(errors[0].message).split())) if errors else None
-        batch.save(ended=now.status, why=why, counts=counts, keys=[])
-    if now.status == "completed":
+        batch.save(ended=found.status, why=why, counts=counts, keys=[])
+    if found.status == "completed":
         batch.file.unlink(missing_ok=True)
     return True
 
@@ -262,32 +265,33 @@ def _content(client: Client, model: str, name: str, access: dict[str, Any]) -> b
     return bytes(client.attempt(model, lambda litellm: litellm.file_content(name, **access).content))
 
 
-def _brought_in(client: Client, batch: Batch, now: Any, lines: list[bytes]) -> dict[str, int]:
-    """A row in the ledger for every request of a batch, answered or not; counts by outcome."""
-    said: dict[str, dict[str, Any]] = {}
+def _record_answers(client: Client, batch: Batch, found: Any, lines: list[bytes]) -> dict[str, int]:
+    """Write a row to the ledger for every request of a batch, answered or not; counts by outcome."""
+    answers: dict[str, dict[str, Any]] = {}
     for text in lines:
         with suppress(ValueError):  # half a line, or none: its request counts as not answered
             answer = json.loads(text)
-            said[answer["custom_id"]] = answer
+            answers[answer["custom_id"]] = answer
     asked = {line["custom_id"]: line for line in batch.lines()}
-    known = {row["key"] for row in client.rows.scan(asked) if row.get("batch") == now.id and row["state"] == "answered"}
-    ended = now.completed_at or now.failed_at or now.expired_at or now.cancelled_at or now.created_at
+    rows = (row for row in client.rows.scan(asked) if row.get("batch") == found.id)
+    known = {row["key"] for row in rows if row["state"] == "answered"}
+    ended = found.completed_at or found.failed_at or found.expired_at or found.cancelled_at or found.created_at
     counts: Counter[str] = Counter()
     for key, line in asked.items():
-        came = _came(client, batch.state["model"], said.get(key))
-        counts[came["outcome"]] += 1
+        result = _outcome(client, batch.state["model"], answers.get(key))
+        counts[result["outcome"]] += 1
         if key not in known:  # else a kill came between this row and the batch's end
             client.rows.append(
                 {
                     "key": key,
                     **{name: batch.state[name] for name in ("label", "model")},
                     "state": "answered",
-                    "time": _now(),
-                    "latency_s": ended - now.created_at,
+                    "time": now(),
+                    "latency_s": ended - found.created_at,
                     "attempts": 1,
                     "without": batch.state["without"],
-                    "batch": now.id,
-                    **came,
+                    "batch": found.id,
+                    **result,
                     "request": batch.content(line),
                 }
             )
@@ -295,7 +299,7 @@ def _brought_in(client: Client, batch: Batch, now: Any, lines: list[bytes]) -> d
     return dict(counts)
 
 
-def _came(client: Client, model: str, answer: dict[str, Any] | None) -> dict[str, Any]:
+def _outcome(client: Client, model: str, answer: dict[str, Any] | None) -> dict[str, Any]:
     """The part of a ledger's row that comes from a line of a batch's output."""
     if answer is None:
         return {"outcome": "error", "error": "the batch has no answer to it"}
@@ -320,7 +324,7 @@ def _came(client: Client, model: str, answer: dict[str, Any] | None) -> dict[str
     }
 
 
-def _again(client: Client, folder: Path, batch: Batch) -> list[str]:
+def _after(client: Client, folder: Path, batch: Batch) -> list[str]:
     """The batches that go on where one ended badly: handed in now, unless they were before."""
     with batch.claimed():
         if not batch.ended:  # another process, which waits for it as well, handed it in
@@ -336,11 +340,7 @@ def _again(client: Client, folder: Path, batch: Batch) -> list[str]:
         return list(batch.state["next"])
 
 
-def _told(batch: Batch) -> str:
+def _described(batch: Batch) -> str:
     lost = batch.state["counts"].get("error", 0)
     why = f" ({batch.state['why']})" if batch.state["why"] else ""
     return f"batch {batch.state['id']} {batch.ended}{why}, with {lost} requests unanswered"
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds")

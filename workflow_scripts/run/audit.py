@@ -6,14 +6,14 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from workflow_scripts.llm import client
+from workflow_scripts.llm import ledger
 
 
 def main(arguments: list[str]) -> None:
     """Command line."""
     parser = argparse.ArgumentParser(prog="audit", description=__doc__)
     parser.add_argument("--ledger", type=Path, default=Path("results/.store/judgments"))
-    accounts = client.audit(parser.parse_args(arguments).ledger)
+    accounts = ledger.audit(parser.parse_args(arguments).ledger)
     table = Table(caption="in flight: sent, but the answer never came to the ledger (a kill); it may have been paid")
     columns = [
         "label",

@@ -17,8 +17,9 @@ from tests.openai_server import OpenAIServer
 from workflow_scripts.base import records
 from workflow_scripts.base.errors import UserError
 from workflow_scripts.data import synthesise
-from workflow_scripts.llm import client, prompts
-from workflow_scripts.llm.client import Answer, Client
+from workflow_scripts.llm import parameters, prompts
+from workflow_scripts.llm.client import Client
+from workflow_scripts.llm.request import Answer
 
 ROOT = Path(__file__).parents[3]
 RATES = {
@@ -32,7 +33,7 @@ RATES = {
 @pytest.fixture(autouse=True)
 def _provider(monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
-    client._refused_parameters.clear()
+    parameters.REFUSED.clear()
 
 
 def seeds(number=8, languages=("en", "fr"), split="train"):

@@ -16,7 +16,7 @@ from workflow_scripts.base import hashing, records, work_counter
 from workflow_scripts.base.errors import UserError
 from workflow_scripts.data import translators
 from workflow_scripts.data.translators import Piece
-from workflow_scripts.llm import client, prompts
+from workflow_scripts.llm import ledger, prompts
 from workflow_scripts.store.append_only import AppendOnlyRows
 
 ROOT = Path(__file__).parents[3]
@@ -150,7 +150,7 @@ def test_a_language_model_translates_by_name_and_is_paid_once(tmp_path):
     system = [body["messages"][0]["content"] for body in server.requests]
     assert "from English into French" in system[0] and "from English into Hindi" in system[1]
     assert "{" not in system[0]
-    assert [account["label"] for account in client.audit(tmp_path / "judgments")] == ["gpt"]
+    assert [account["label"] for account in ledger.audit(tmp_path / "judgments")] == ["gpt"]
 
 
 def test_what_a_provider_filters_or_a_model_refuses_has_no_translation_and_is_not_asked_again(tmp_path):

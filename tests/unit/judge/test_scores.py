@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from tests.unit.llm.test_prompts import fenced
 from workflow_scripts.base import records
 from workflow_scripts.judge.scores import described, judge, parse
-from workflow_scripts.llm.client import Answer
 from workflow_scripts.llm.prompts import template
+from workflow_scripts.llm.request import Answer
 from workflow_scripts.metrics import METRICS
 
 LABELS = {"harm": ["harmful", "refused", "neither"], "preference": ["A", "B", "tie"]}

@@ -12,9 +12,12 @@ from pathlib import Path
 import pytest
 
 from tests.openai_server import OpenAIServer
+from tests.unit.llm.test_client import echo
 from workflow_scripts.base.errors import UserError
 from workflow_scripts.llm import batches
-from workflow_scripts.llm.client import Client, Request, _refused_parameters, audit, in_flight
+from workflow_scripts.llm.client import Client
+from workflow_scripts.llm.ledger import audit, in_flight
+from workflow_scripts.llm.request import Request
 from workflow_scripts.store.append_only import AppendOnlyRows
 
 pytestmark = pytest.mark.scale
@@ -23,22 +26,12 @@ MODEL = "openai/gpt-4o"
 ROOT = Path(__file__).parents[3]
 
 
-@pytest.fixture(autouse=True)
-def _provider(monkeypatch):
-    monkeypatch.setenv("OPENAI_API_KEY", "sk-test-0123456789")
-    _refused_parameters.clear()
-
-
 def ask(n, model=MODEL, **parameters):
     return Request(model, [{"role": "user", "content": f"question {n}"}], {"max_tokens": 16, **parameters}, "gpt4")
 
 
 def client(server, folder, **settings):
     return Client({"api_base": server.url, "timeout": 5, "backoff": 0.01, "retries": 3, **settings}, folder / "ledger")
-
-
-def echo(body):
-    return body["messages"][-1]["content"].upper()
 
 
 def collected(asked, folder, digests):
@@ -210,14 +203,14 @@ def test_a_provider_without_batches_is_told_in_one_line(tmp_path):
     assert "\n" not in str(error.value)
 
 
-def test_no_secret_reaches_the_state_or_the_ledger(tmp_path, monkeypatch):
+def test_no_secret_reaches_the_state_or_the_ledger(tmp_path, monkeypatch, secret):
     from tests.openai_server import ERRORS
 
-    monkeypatch.setitem(ERRORS, "500", (500, {}, {"message": "key sk-test-0123456789", "type": "x", "code": None}))
+    monkeypatch.setitem(ERRORS, "500", (500, {}, {"message": f"key {secret}", "type": "x", "code": None}))
     with OpenAIServer(line_faults=["500"]) as server, client(server, tmp_path) as asked:
         collected(asked, tmp_path, submitted(asked, tmp_path, [ask(n) for n in range(3)]))
     written = "".join(path.read_text() for path in tmp_path.rglob("*") if path.is_file())
-    assert "sk-test-0123456789" not in written and "<OPENAI_API_KEY>" in written
+    assert secret not in written and "<OPENAI_API_KEY>" in written
 
 
 def test_a_next_round_that_could_not_be_handed_in_is_handed_in_later(tmp_path):

@@ -11,8 +11,8 @@ from workflow_scripts.base import records
 from workflow_scripts.base.errors import UserError
 from workflow_scripts.judge.scores import described
 from workflow_scripts.judge.scores import judge as judge_answers
-from workflow_scripts.llm.client import Answer
 from workflow_scripts.llm.prompts import template
+from workflow_scripts.llm.request import Answer
 from workflow_scripts.miniature import rule_judge, world
 from workflow_scripts.paper.scores import Scores
 from workflow_scripts.paper.table import render
