@@ -21,7 +21,7 @@ PerParent = Parameter | list[Parameter]
 
 
 class MergeMethod(Section):
-    """What a method needs besides its parameters stands in `merge_methods.METHODS`."""
+    """What a method needs besides its parameters stands in `merge.methods`."""
 
     method: Annotated[str, result()]
 

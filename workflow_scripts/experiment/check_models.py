@@ -12,7 +12,8 @@ from workflow_scripts.experiment import checks
 from workflow_scripts.experiment.config_errors import Errors
 from workflow_scripts.experiment.grid import is_pattern
 from workflow_scripts.experiment.model import Model, ancestry
-from workflow_scripts.merge import merge_methods
+from workflow_scripts.merge import settings as merge_settings
+from workflow_scripts.merge.methods import METHODS
 from workflow_scripts.models import architecture, directory
 
 
@@ -80,7 +81,7 @@ def _check_merge(at: str, model: Model, models: dict[str, Model], errors: Errors
     settings, count = model.settings, len(model.parents)
     if not isinstance(settings, MergeMethod):
         return
-    method, before = merge_methods.METHODS[settings.method], len(errors.lines)
+    method, before = METHODS[settings.method], len(errors.lines)
     least, most = method.parents
     if count < least or (most is not None and count > most):
         wanted = f"exactly {least}" if least == most else f"{least} or more"
@@ -93,7 +94,7 @@ def _check_merge(at: str, model: Model, models: dict[str, Model], errors: Errors
             errors.add(f"{at}.{key}", f"{len(value)} values for {count} parents; give one for all, or one for each")
     if len(errors.lines) == before:
         try:
-            merge_methods.check(model.merge_recipe(seed=0), count, model.base is not None)
+            merge_settings.check(model.merge_recipe(seed=0), count, model.base is not None)
         except UserError as error:
             errors.add(at, str(error).replace("`densities`", "`density`"))
 

@@ -90,7 +90,7 @@ def _weights(folder: Path, described: dict[str, Any], store_folder: Path) -> Pat
         manifest.check(folder)
         return folder
     # Not imported by name: the code of merging is in the recipe of the merge, and is no part of this stage's.
-    weights: Path = importlib.import_module("workflow_scripts.merge").again(folder, store_folder)
+    weights: Path = importlib.import_module("workflow_scripts.merge.remerge").again(folder, store_folder)
     return weights
 
 

@@ -9,11 +9,9 @@ import argparse
 import json
 import os
 from pathlib import Path
-from typing import Any
 
-from workflow_scripts.base.errors import UserError
+from workflow_scripts.merge import remerge
 from workflow_scripts.models import manifest
-from workflow_scripts.process import command
 from workflow_scripts.store import finished_work
 
 RESULTS = Path("results")
@@ -36,7 +34,7 @@ def main(arguments: list[str]) -> None:
     key = finished_work.key(work, parents=parents, base=base)
     entry = finished_work.known(given.store, key) if given.temporary else None
     if entry is None:
-        entry = _merged(given.store, key, work, given.parents, given.base)
+        entry = remerge.find_or_merge(given.store, key, work, given.parents, given.base)
     folders = dict(zip(names["parents"], given.parents, strict=True))
     folders |= {names["base"]: given.base} if given.base else {}
     manifest.publish(given.store, key, entry, given.output, given.recipe, folders, temporary=given.temporary)
@@ -44,33 +42,3 @@ def main(arguments: list[str]) -> None:
     # Two jobs that come here at once may both see one too many, and both let go: never one too few.
     if most is not None and len(waiting := manifest.waiting(given.store, RESULTS)) > most and key in waiting:
         manifest.release(given.store, key, RESULTS)
-
-
-def again(folder: Path, store_folder: Path) -> Path:
-    """Where the weights of a temporary merge lie: in the store, merged again if they were released.
-
-    Raises:
-        UserError: a parent is not what it was, or the merge came out otherwise than its manifest says.
-    """
-    described = manifest.read(folder)
-    work, names = described["recipe"]["work"], described["recipe"]["names"]
-    parents = [folder.with_name(name) for name in names["parents"]]
-    base = folder.with_name(names["base"]) if names["base"] else None
-    for needed in [*parents, *([base] if base else [])]:
-        manifest.check(needed)
-    entry = _merged(store_folder, described["store"], work, parents, base)
-    if entry["files"] != described["files"]:
-        path = folder / "manifest.json"
-        raise UserError(f"{path}: merged again, other weights came out (another machine?); `make discard FILE={path}`")
-    return store_folder / "models" / str(described["store"])
-
-
-def _merged(
-    store_folder: Path, key: str, work: dict[str, Any], parents: list[Path], base: Path | None
-) -> dict[str, Any]:
-    def make(_: Path, output: Path) -> dict[str, Any]:
-        facts: dict[str, Any] = command.heavy("merge.with_mergekit").merge(work, parents, base, output)
-        return facts
-
-    first = parents[0].glob("*.safetensors")  # the merge is as large, but for another data type
-    return finished_work.get_or_make(store_folder, key, make, sum(file.stat().st_size for file in first))

@@ -21,7 +21,7 @@ import torch
 
 from workflow_scripts.base import work_counter
 from workflow_scripts.base.errors import UserError
-from workflow_scripts.merge.merge_methods import METHODS, OUTSIDE_LAYERS, build_config, check, has_gradient
+from workflow_scripts.merge.settings import OUTSIDE_LAYERS, build_config, check, has_gradient
 from workflow_scripts.models import directory
 from workflow_scripts.models.architecture import check_compatible
 from workflow_scripts.models.tensor_file import SafetensorsFile
@@ -37,8 +37,6 @@ try:
     from mergekit.plan import MergePlanner
 except ImportError as error:
     raise UserError(f"mergekit {MERGEKIT} cannot be imported ({error}); pip install mergekit=={MERGEKIT}") from None
-
-__all__ = ["METHODS", "build_config", "draw_seed", "interpolates_linearly", "merge"]
 
 _FLOATS = frozenset({"F64", "F32", "F16", "BF16"})
 _LAYER = re.compile(r"\.(\d+)\.")
@@ -83,7 +81,7 @@ def merge(recipe: dict[str, Any], parents: list[Path], base: Path | None, output
     which is torch's when called (OMP_NUM_THREADS).  On an exception, `output` is as it was before.
 
     Args:
-        recipe: see `merge_methods.check` and `merge_methods.build_config`; other keys are not looked at.
+        recipe: see `settings.check` and `settings.build_config`; other keys are not looked at.
         parents: model directories of safetensors, sharded or not; the first gives config and tokenizer.
         base: model directory, where the method needs one.
         output: directory to write config.json, model.safetensors and the tokenizer to.

@@ -1,9 +1,7 @@
 import json
 import os
-import shutil
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -11,141 +9,36 @@ import pytest
 import reference_merges as reference
 import torch
 import yaml
-from hypothesis import example, given, settings
-from hypothesis import strategies as st
-from mergekit import merge_methods as mergekit_methods
 from mergekit.io.tasks import LoaderCache
-from safetensors.torch import load_file, save_file
-from tokenizers import Tokenizer
-from tokenizers.models import WordLevel
-from transformers import AutoConfig, CohereForCausalLM, LlamaConfig, PreTrainedTokenizerFast
+from safetensors.torch import save_file
+from transformers import CohereForCausalLM, LlamaConfig
 
+from tests.unit.merge.tiny import (
+    AYA,
+    DARE,
+    LINEAR,
+    METHODS,
+    ROOT,
+    SLERP,
+    TIES,
+    assert_close,
+    assert_same_bits,
+    float64,
+    run,
+    weights,
+    write_model,
+)
+from tests.unit.merge.tiny import models as models  # the fixture
 from workflow_scripts.base import work_counter
-from workflow_scripts.base.errors import UserError
-from workflow_scripts.merge import merge_methods, with_mergekit
-from workflow_scripts.models.architecture import check_compatible
-
-ROOT = Path(__file__).parents[3]
-
-# Aya's flags, and a vocabulary larger than the tokenizer's, as Aya's is.
-AYA = {
-    "architectures": ["CohereForCausalLM"],
-    "model_type": "cohere",
-    "vocab_size": 2048,
-    "hidden_size": 64,
-    "intermediate_size": 96,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 2,
-    "logit_scale": 0.0625,
-    "use_qk_norm": False,
-    "tie_word_embeddings": True,
-    "layer_norm_eps": 1e-5,
-    "bos_token_id": 1,
-    "eos_token_id": 2,
-    "pad_token_id": 0,
-    "dtype": "float32",
-}
-SHAPES = {"embed_tokens.weight": (2048, 64), "norm.weight": (64,)} | {
-    f"layers.{layer}.{part}.weight": shape
-    for layer in (0, 1)
-    for part, shape in {
-        "input_layernorm": (64,),
-        "self_attn.q_proj": (64, 64),
-        "self_attn.k_proj": (32, 64),
-        "self_attn.v_proj": (32, 64),
-        "self_attn.o_proj": (64, 64),
-        "mlp.gate_proj": (96, 64),
-        "mlp.up_proj": (96, 64),
-        "mlp.down_proj": (64, 96),
-    }.items()
-}
-SHAPES = {f"model.{name}": shape for name, shape in SHAPES.items()}
-
-LINEAR = {"method": "linear", "weights": [0.7, 0.3], "normalize": True, "dtype": "float32"}
-SLERP = {"method": "slerp", "t": 0.3, "dtype": "float32"}
-TIES = {
-    "method": "ties",
-    "weights": [0.7, 1.5],
-    "densities": [0.5, 0.3],
-    "normalize": True,
-    "rescale": False,
-    "lambda": 1.0,
-    "int8_mask": False,
-    "dtype": "float32",
-}
-DARE = TIES | {"method": "dare_ties", "normalize": False, "rescale": True, "seed": 5}
-METHODS = {"linear": LINEAR, "slerp": SLERP, "ties": TIES, "dare_ties": DARE}
-
-
-def write_model(path: Path, tensors: dict[str, torch.Tensor], config: dict = AYA) -> Path:
-    path.mkdir(parents=True)
-    (path / "config.json").write_text(json.dumps(config))
-    save_file(tensors, path / "model.safetensors", metadata={"format": "pt"})
-    return path
-
-
-def fine_tuned(base: dict[str, torch.Tensor], seed: int) -> dict[str, torch.Tensor]:
-    """Base plus differences that are exact in float32 and of which no two in a tensor are equally large."""
-    generator = torch.Generator().manual_seed(seed)
-    tensors = {}
-    for name, tensor in base.items():
-        sizes = 1 + torch.randperm(tensor.numel(), generator=generator).reshape(tensor.shape)
-        signs = torch.randint(0, 2, tensor.shape, generator=generator) * 2 - 1
-        tensors[name] = tensor + signs * sizes / 2**20
-    return tensors
-
-
-@pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    folder = tmp_path_factory.mktemp("models")
-    generator = torch.Generator().manual_seed(0)
-    base = {name: torch.randint(-64, 65, shape, generator=generator) / 2**12 for name, shape in SHAPES.items()}
-    paths = {"base": write_model(folder / "base", base)}
-    words = {word: index for index, word in enumerate(["<pad>", "<s>", "</s>", "<unk>", *"abcdefgh"])}
-    for seed, name in enumerate(("first", "second"), start=1):
-        paths[name] = write_model(folder / name, fine_tuned(base, seed))
-        tokenizer = PreTrainedTokenizerFast(tokenizer_object=Tokenizer(WordLevel(words, unk_token="<unk>")))
-        tokenizer.chat_template = "{{ messages[0]['content'] }}"
-        tokenizer.save_pretrained(paths[name])
-    (paths["first"] / "generation_config.json").write_text('{"eos_token_id": 2}')
-    return paths
-
-
-def run(models: dict[str, Path], recipe: dict, output: Path, parents: tuple[str, ...] = ("first", "second")) -> dict:
-    base = models["base"] if merge_methods.METHODS[recipe["method"]].base else None
-    return with_mergekit.merge(recipe, [models[name] for name in parents], base, output)
-
-
-def weights(model: Path) -> dict[str, torch.Tensor]:
-    return load_file(model / "model.safetensors")
-
-
-def float64(model: Path) -> dict[str, np.ndarray]:
-    return {name: tensor.double().numpy() for name, tensor in weights(model).items()}
-
-
-def assert_same_bits(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> None:
-    assert one.keys() == other.keys()
-    for name in one:
-        assert one[name].dtype == other[name].dtype
-        assert torch.equal(one[name], other[name]), name
-
-
-def assert_close(model: Path, expected: dict[str, np.ndarray]) -> None:
-    merged = float64(model)
-    assert merged.keys() == expected.keys()
-    for name in merged:
-        np.testing.assert_allclose(merged[name], expected[name], rtol=2e-6, atol=2e-8, err_msg=name)
+from workflow_scripts.merge import settings as merge_settings
+from workflow_scripts.merge import with_mergekit
+from workflow_scripts.merge.methods import METHODS as ROWS
 
 
 def drawn_masks(seed: int, name: str, densities: list[float], shape: tuple[int, ...]) -> list[np.ndarray]:
     """The masks of a seeded merge, by what docs/merging.md says of them."""
     generator = torch.Generator().manual_seed(with_mergekit.draw_seed(seed, name))
     return [torch.bernoulli(torch.full(shape, d), generator=generator).double().numpy() for d in densities]
-
-
-# --- a model like Aya
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -202,9 +95,6 @@ def test_each_tensor_written_is_counted(
     assert work_counter.totals(tmp_path / "meter") == {"merged_tensors": 18}
 
 
-# --- identities
-
-
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 @pytest.mark.parametrize(
     ("recipe", "parent"),
@@ -240,9 +130,6 @@ def test_a_model_merged_with_itself_is_itself(
     facts = run(models, recipe, tmp_path / "merged", parents)
     assert_close(tmp_path / "merged", float64(models[parents[0]]))
     assert facts.get("slerp_linear_share", 1.0) == 1.0
-
-
-# --- agreement with float64 and with mergekit's command
 
 
 @pytest.mark.parametrize("normalize", [True, False])
@@ -327,8 +214,8 @@ def test_all_methods_agree_with_mergekits_command_to_the_bit(
         extra = {key.replace("input", "post_attention"): value for key, value in norms.items()}
         save_file(tensors | extra, llamas[name] / "model.safetensors", metadata={"format": "pt"})
     for method, recipe in METHODS.items():
-        base = llamas["base"] if merge_methods.METHODS[method].base else None
-        built = merge_methods.build_config(recipe, [llamas["first"], llamas["second"]], base)
+        base = llamas["base"] if ROWS[method].base else None
+        built = merge_settings.build_config(recipe, [llamas["first"], llamas["second"]], base)
         (tmp_path / f"{method}.yaml").write_text(yaml.safe_dump(built))
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     subprocess.run(
@@ -341,135 +228,6 @@ def test_all_methods_agree_with_mergekits_command_to_the_bit(
         run(llamas, recipe, tmp_path / "ours" / method)
         assert_same_bits(weights(tmp_path / "ours" / method), weights(tmp_path / method))
 
-
-# --- the maths, on many small tensors
-
-NUMBERS = st.floats(-4, 4, allow_nan=False, width=16)
-TINY = AYA | {"num_hidden_layers": 1}
-
-
-def merge_vectors(recipe: dict, parents: list[np.ndarray], base: np.ndarray | None) -> np.ndarray:
-    with tempfile.TemporaryDirectory() as folder:
-        paths = [
-            write_model(Path(folder) / str(index), {"model.layers.0.w": torch.tensor(vector).float()}, TINY)
-            for index, vector in enumerate([*parents, *([] if base is None else [base])])
-        ]
-        with_mergekit.merge(recipe, paths[: len(parents)], None if base is None else paths[-1], Path(folder) / "merged")
-        return float64(Path(folder) / "merged")["model.layers.0.w"]
-
-
-@settings(max_examples=20, deadline=None)
-@given(
-    vectors=st.integers(1, 4).flatmap(
-        lambda n: st.lists(st.lists(NUMBERS, min_size=n, max_size=n), min_size=2, max_size=4)
-    ),
-    weight=st.floats(0.1, 3),
-)
-def test_linear_with_equal_weights_is_the_mean_in_any_order(vectors: list[list[float]], weight: float) -> None:
-    recipe = LINEAR | {"weights": [weight] * len(vectors)}
-    parents = [np.array(vector) for vector in vectors]
-    merged = merge_vectors(recipe, parents, None)
-    np.testing.assert_allclose(merged, np.mean(parents, axis=0), rtol=1e-5, atol=1e-6)
-    np.testing.assert_allclose(merged, merge_vectors(recipe, parents[::-1], None), rtol=1e-5, atol=1e-6)
-
-
-@settings(max_examples=20, deadline=None)
-@given(angle=st.floats(0.1, 3.0), t=st.floats(0, 1), size=st.floats(0.1, 10))
-def test_slerp_turns_at_constant_speed_and_keeps_the_length(angle: float, t: float, size: float) -> None:
-    start, end = size * np.array([1, 0, 0]), size * np.array([np.cos(angle), np.sin(angle), 0])
-    merged = merge_vectors(SLERP | {"t": t}, [start, end], None)
-    expected = size * np.array([np.cos(t * angle), np.sin(t * angle), 0])
-    np.testing.assert_allclose(merged, expected, atol=2e-5 * size)
-
-
-@settings(max_examples=20, deadline=None)
-@given(
-    base=st.lists(NUMBERS, min_size=12, max_size=12),
-    density=st.floats(0.05, 1),
-    magnitudes=st.lists(st.sampled_from([-3.0, -2.0, -1.0, -0.5, 0.5, 1.0, 2.0, 3.0]), min_size=12, max_size=12),
-)
-@example(base=[0.0] * 12, density=0.5, magnitudes=[1.0, -1.0] * 6)
-def test_ties_trims_the_stated_share_and_differs_only_where_magnitudes_tie(
-    base: list[float], density: float, magnitudes: list[float]
-) -> None:
-    # Halves and quarters on a grid of 1/1024: every difference is exact in float32.
-    origin = np.round(np.array(base) * 1024) / 1024
-    delta = np.array(magnitudes)
-    recipe = TIES | {"weights": [1.0], "densities": [density]}
-    kept = merge_vectors(recipe, [origin + delta], origin) - origin
-    expected = delta * reference.largest(delta, density)
-    assert np.count_nonzero(kept) == np.count_nonzero(expected) == (12 if density >= 1 else max(1, int(density * 12)))
-    threshold = np.abs(expected[expected != 0]).min()
-    assert set(np.abs((kept - expected)[kept != expected])) <= {threshold}
-    assert np.abs(kept).sum() == np.abs(expected).sum()
-
-
-@settings(max_examples=20, deadline=None)
-@given(seed=st.integers(0, 2**40), density=st.floats(0.2, 1))
-def test_dare_keeps_the_l1_norm_not_the_expectation(seed: int, density: float) -> None:
-    delta = np.linspace(-1, 1, 60)
-    recipe = DARE | {"weights": [1.0], "densities": [density], "seed": seed}
-    merged = merge_vectors(recipe, [delta], np.zeros(60))
-    np.testing.assert_allclose(np.abs(merged).sum(), np.abs(delta).sum(), rtol=1e-5)
-    kept = merged != 0
-    assert len(np.unique(np.round(merged[kept] / delta[kept], 4))) == 1, "one factor for all"
-
-
-@settings(max_examples=100, deadline=None)
-@given(seed=st.integers(0, 10**6), angle=st.floats(0.0305, 0.0335) | st.floats(0, 3.2))
-def test_the_linear_share_is_what_mergekit_decides(seed: int, angle: float) -> None:
-    one, other = torch.randn(2, 300, generator=torch.Generator().manual_seed(seed))
-    other -= one * (one @ other) / (one @ one)
-    two = np.cos(angle) * one + np.sin(angle) * other / other.norm() * one.norm()
-    decisions = []
-    acos = torch.acos
-    with pytest.MonkeyPatch.context() as patch:
-        # mergekit takes the angle of the cosine, or of 0 in place of a cosine above its threshold.
-        patch.setattr(torch, "acos", lambda cosine: (decisions.append(bool((cosine == 0).all())), acos(cosine))[1])
-        mergekit_methods.merge_tensors([one, two], "slerp", parameters={"t": 0.5}, base_index=0)
-    assert [with_mergekit.interpolates_linearly(one, two)] == decisions
-
-
-# --- gradients over depth
-
-
-def test_a_gradient_gives_layers_embeddings_and_final_norm_their_own_values(
-    models: dict[str, Path], tmp_path: Path
-) -> None:
-    falling = {"layers": [1, 0], "embeddings": 0.25, "final_norm": 0}
-    rising = {"layers": [0, 1], "embeddings": 0.75, "final_norm": 1}
-    run(models, LINEAR | {"weights": [falling, rising]}, tmp_path / "linear")
-    run(models, SLERP | {"t": rising}, tmp_path / "slerp")
-    one, two = weights(models["first"]), weights(models["second"])
-    for model in ("linear", "slerp"):
-        merged = weights(tmp_path / model)
-        assert all(torch.equal(merged[name], one[name]) for name in merged if ".layers.0." in name)
-        assert all(torch.equal(merged[name], two[name]) for name in merged if ".layers.1." in name)
-        assert torch.equal(merged["model.norm.weight"], two["model.norm.weight"])
-    name = "model.embed_tokens.weight"
-    torch.testing.assert_close(weights(tmp_path / "linear")[name], 0.25 * one[name] + 0.75 * two[name])
-
-
-def test_a_gradient_is_interpolated_over_depth(tmp_path: Path) -> None:
-    config = AYA | {"num_hidden_layers": 5}
-    parents = [
-        write_model(tmp_path / str(k), {f"model.layers.{n}.w": torch.full((2,), float(k)) for n in range(5)}, config)
-        for k in (0, 1)
-    ]
-    gradient = {"layers": [0, 1, 0.5], "embeddings": 0, "final_norm": 0}
-    with_mergekit.merge(LINEAR | {"weights": [1, gradient], "normalize": False}, parents, None, tmp_path / "merged")
-    merged = weights(tmp_path / "merged")
-    assert [merged[f"model.layers.{n}.w"][0].item() for n in range(5)] == [0, 0.5, 1, 0.75, 0.5]
-
-
-def test_a_gradient_refuses_a_tensor_that_it_gives_no_value(tmp_path: Path) -> None:
-    parents = [write_model(tmp_path / str(k), {"model.strange.w": torch.ones(2)}, AYA) for k in (0, 1)]
-    with pytest.raises(UserError, match=r"model\.strange\.w lies in no layer"):
-        gradient = {"layers": [0, 1], "embeddings": 0, "final_norm": 0}
-        with_mergekit.merge(SLERP | {"t": gradient}, parents, None, tmp_path / "merged")
-
-
-# --- the same bits
 
 MERGE_ALL = """
 import json, sys
@@ -536,154 +294,3 @@ def test_a_tensors_draws_are_its_own(models: dict[str, Path], tmp_path: Path) ->
 def test_nothing_of_a_parent_stays_open(models: dict[str, Path], tmp_path: Path) -> None:
     run(models, SLERP, tmp_path / "merged")
     assert LoaderCache.loaders == {}
-
-
-# --- the configuration
-
-
-@pytest.mark.parametrize("method", METHODS)
-def test_every_parameter_of_mergekit_is_stated(method: str) -> None:
-    base = Path("base") if merge_methods.METHODS[method].base else None
-    built = merge_methods.build_config(METHODS[method], [Path("a"), Path("b")], base)
-    stated = set(built["parameters"]).union(*(model["parameters"] for model in built["models"]))
-    assert stated == {parameter.name for parameter in mergekit_methods.get(method).spec.parameters}
-    assert not {"tokenizer_source", "tokenizer", "chat_template"} & built.keys()
-
-
-def test_methods_are_known_without_importing_torch() -> None:
-    modules = ("models.architecture", "models.directory", "merge.merge_methods")
-    code = f"import sys, {', '.join(f'workflow_scripts.{m}' for m in modules)}; sys.exit('torch' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
-
-
-@pytest.mark.parametrize(
-    ("recipe", "parents", "base", "message"),
-    [
-        ({"method": "median"}, 2, False, "'median' is not known"),
-        ({k: v for k, v in TIES.items() if k != "rescale"}, 2, True, "`rescale` is missing"),
-        ({k: v for k, v in DARE.items() if k != "seed"}, 2, True, "`seed` is missing"),
-        (LINEAR | {"t": 0.5}, 2, False, "takes no `t`"),
-        (TIES | {"seed": 1}, 2, True, "takes no `seed`"),
-        (LINEAR | {"dtype": "int8"}, 2, False, "`dtype` is 'int8'"),
-        (DARE | {"seed": 0.5}, 2, True, "`seed` is 0.5"),
-        (SLERP, 3, False, "exactly 2 parents, not 3"),
-        (LINEAR, 3, False, r"`weights` must be a list with one value per parent \(3\)"),
-        (TIES, 2, False, "needs a base model"),
-        (SLERP, 2, True, "takes no base model"),
-        (LINEAR | {"weights": [1, -1]}, 2, False, "sum to 0"),
-        (LINEAR | {"weights": [1, float("nan")]}, 2, False, "must be a number, not nan"),
-        (TIES | {"densities": [0.5, 0]}, 2, True, "must be above 0 and at most 1, not 0"),
-        (TIES | {"normalize": 1}, 2, True, "must be true or false, not 1"),
-        (SLERP | {"t": 1.5}, 2, False, "not 1.5"),
-        (SLERP | {"t": {"layers": [0, 1]}}, 2, False, "a gradient has `layers`"),
-        (SLERP | {"t": {"layers": [0, 2], "embeddings": 0, "final_norm": 0}}, 2, False, "not 2"),
-    ],
-)
-def test_a_wrong_setting_is_named(recipe: dict, parents: int, base: bool, message: str) -> None:
-    with pytest.raises(UserError, match=message) as caught:
-        merge_methods.check(recipe, parents, base)
-    assert "\n" not in str(caught.value)
-
-
-# --- refusals, which leave nothing behind
-
-
-@pytest.fixture
-def output(tmp_path: Path):
-    """An output directory with a file of its owner's; a refused merge leaves it and its surroundings alone."""
-    folder = tmp_path / "results" / "model"
-    folder.mkdir(parents=True)
-    (folder / "theirs").touch()
-    yield folder
-    assert [path.name for path in folder.iterdir()] == ["theirs"]
-    assert [path.name for path in folder.parent.iterdir()] == ["model"]
-
-
-@pytest.mark.parametrize(
-    ("key", "value"),
-    [("logit_scale", 0.125), ("vocab_size", 2000), ("num_key_value_heads", 4), ("architectures", ["LlamaForCausalLM"])],
-)
-def test_models_that_do_not_fit_are_refused(
-    models: dict[str, Path], tmp_path: Path, output: Path, key: str, value: object
-) -> None:
-    other = write_model(tmp_path / "other", weights(models["second"]), AYA | {key: value})
-    with pytest.raises(UserError, match=rf"other/config\.json: {key} is "):
-        with_mergekit.merge(LINEAR, [models["first"], other], None, output)
-
-
-def test_weights_of_another_shape_are_refused(models: dict[str, Path], tmp_path: Path, output: Path) -> None:
-    tensors = weights(models["second"]) | {"model.norm.weight": torch.ones(65)}
-    other = write_model(tmp_path / "other", tensors)
-    with pytest.raises(UserError, match=r"other: tensor model\.norm\.weight is not as in"):
-        with_mergekit.merge(LINEAR, [models["first"], other], None, output)
-
-
-def test_a_truncated_file_is_named(models: dict[str, Path], tmp_path: Path, output: Path) -> None:
-    other = Path(shutil.copytree(models["second"], tmp_path / "other"))
-    os.truncate(other / "model.safetensors", 5000)
-    with pytest.raises(UserError, match=r"other/model\.safetensors: not a whole safetensors file"):
-        with_mergekit.merge(LINEAR, [models["first"], other], None, output)
-
-
-def test_a_missing_file_is_named(models: dict[str, Path], tmp_path: Path, output: Path) -> None:
-    other = tmp_path / "other"
-    CohereForCausalLM.from_pretrained(models["second"]).save_pretrained(other, max_shard_size="200KB")
-    shard = sorted(other.glob("model-*.safetensors"))[1]
-    shard.unlink()
-    with pytest.raises(UserError, match=f"{shard.name}: no such file"):
-        with_mergekit.merge(LINEAR, [models["first"], other], None, output)
-    (other / "config.json").unlink()
-    with pytest.raises(UserError, match=r"other/config\.json: no such file"):
-        with_mergekit.merge(LINEAR, [models["first"], other], None, output)
-
-
-def test_a_shard_that_lacks_a_tensor_of_the_index_is_refused(
-    models: dict[str, Path], tmp_path: Path, output: Path
-) -> None:
-    other = Path(shutil.copytree(models["second"], tmp_path / "other"))
-    index = {"weight_map": dict.fromkeys([*SHAPES, "model.lost"], "model.safetensors")}
-    (other / "model.safetensors.index.json").write_text(json.dumps(index))
-    with pytest.raises(UserError, match=r"index\.json: tensor model\.lost"):
-        with_mergekit.merge(LINEAR, [models["first"], other], None, output)
-
-
-def test_quantised_weights_are_refused(models: dict[str, Path], tmp_path: Path, output: Path) -> None:
-    other = write_model(tmp_path / "other", {n: t.to(torch.int8) for n, t in weights(models["second"]).items()})
-    with pytest.raises(UserError, match="is I8; merge unquantised weights"):
-        with_mergekit.merge(LINEAR, [models["first"], other], None, output)
-
-
-def test_weights_that_are_not_finite_are_refused(models: dict[str, Path], tmp_path: Path, output: Path) -> None:
-    tensors = weights(models["second"])
-    tensors["model.norm.weight"][3] = float("nan")
-    other = write_model(tmp_path / "other", tensors)
-    with pytest.raises(UserError, match=r"model\.norm\.weight has values that are not finite"):
-        with_mergekit.merge(LINEAR, [models["first"], other], None, output)
-    assert LoaderCache.loaders == {}
-
-
-def test_another_mergekit_is_refused(models: dict[str, Path], output: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(with_mergekit.metadata, "version", lambda name: "0.2.0")
-    with pytest.raises(UserError, match=r"mergekit 0\.2\.0 is installed, but merges need 0\.1\.5"):
-        run(models, LINEAR, output)
-
-
-# --- which configs fit
-
-
-def test_configs_saved_by_two_versions_of_transformers_fit() -> None:
-    old = {k: v for k, v in AYA.items() if k not in ("logit_scale", "use_qk_norm", "dtype")}
-    old |= {"rope_theta": 10000.0, "torch_dtype": "float16", "transformers_version": "4.40.0"}
-    new = AYA | {"rope_parameters": {"rope_theta": 10000.0, "rope_type": "default"}, "use_cache": False}
-    assert check_compatible([old, new]) is None
-    assert check_compatible([old, new, AYA | {"rope_theta": 5e5}]) == "rope_theta is 500000.0, not 10000.0"
-
-
-def test_a_logit_scale_left_out_is_coheres_default() -> None:
-    absent = {key: value for key, value in AYA.items() if key != "logit_scale"}
-    assert check_compatible([absent, AYA | {"logit_scale": 0.125}]) == "logit_scale is 0.125, not 0.0625"
-    assert AutoConfig.for_model("cohere").logit_scale == 0.0625
-
-
-def test_a_key_unknown_here_must_agree() -> None:
-    assert check_compatible([AYA | {"novelty": 1}, AYA | {"novelty": 2}]) == "novelty is 2, not 1"

@@ -1,74 +1,19 @@
-"""The merge methods as data, and the mergekit configuration of a recipe.
+"""The settings of a merge: checked by its method, and spelled as mergekit's configuration.
 
-A method is a row: which parameters it takes, whether it needs a base, how many parents, whether it draws random
-numbers.  A parameter is a row too.  Neither torch nor mergekit is imported, so a config can be checked when the
-Snakefile is parsed.  docs/merging.md has the formulas.
+Neither torch nor mergekit is imported, so that a config can be checked when the Snakefile is parsed.
 """
 
-import math
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from workflow_scripts.base.errors import UserError
+from workflow_scripts.merge.methods import METHODS
+from workflow_scripts.merge.methods._base import PARAMETERS, Method, Parameter, is_finite
 
 DTYPES = ("float32", "bfloat16", "float16")
 
 # Tensors outside the layers, by parts of their names: mergekit would give them the first value of a gradient.
 OUTSIDE_LAYERS = {"embeddings": ("embed_tokens", "lm_head"), "final_norm": ("model.norm.",)}
-
-
-@dataclass(frozen=True)
-class Parameter:
-    """A parameter of mergekit's: its name there, what values it takes, and whether each parent has its own."""
-
-    name: str
-    must: str  # for the user: "must be ..."
-    allows: Callable[[Any], bool]
-    per_parent: bool = False
-    over_depth: bool = False
-
-
-@dataclass(frozen=True)
-class Method:
-    """A merge method: the recipe keys it takes (all of them required) and the models it takes."""
-
-    parameters: tuple[str, ...]
-    base: bool  # the model that task vectors are differences from
-    parents: tuple[int, int | None] = (1, None)  # least and most
-    draws: bool = False  # random numbers, so the recipe has a `seed`
-    first_parent_is_base: bool = False  # in mergekit's configuration only
-
-
-def _finite(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _flag(value: Any) -> bool:
-    return isinstance(value, bool)
-
-
-PARAMETERS = {
-    "weights": Parameter("weight", "a number", _finite, per_parent=True, over_depth=True),
-    "densities": Parameter(
-        "density", "above 0 and at most 1", lambda v: _finite(v) and 0 < v <= 1, per_parent=True, over_depth=True
-    ),
-    "t": Parameter("t", "from 0 (the first parent) to 1", lambda v: _finite(v) and 0 <= v <= 1, over_depth=True),
-    "normalize": Parameter("normalize", "true or false", _flag),
-    "rescale": Parameter("rescale", "true or false", _flag),
-    "lambda": Parameter("lambda", "a number", _finite),
-    "int8_mask": Parameter("int8_mask", "true or false", _flag),
-}
-
-_FAMILY = ("weights", "densities", "normalize", "rescale", "lambda", "int8_mask")  # mergekit's task arithmetic
-
-METHODS = {
-    "linear": Method(("weights", "normalize"), base=False),
-    "slerp": Method(("t",), base=False, parents=(2, 2), first_parent_is_base=True),
-    "ties": Method(_FAMILY, base=True),
-    "dare_ties": Method(_FAMILY, base=True, draws=True),
-}
 
 
 def check(recipe: dict[str, Any], parents: int, base: bool) -> Method:
@@ -85,7 +30,7 @@ def check(recipe: dict[str, Any], parents: int, base: bool) -> Method:
     Raises:
         UserError: a setting is missing, out of range or of another method, or the models are too few or many.
     """
-    name = recipe.get("method")
+    name: Any = recipe.get("method")
     if name not in METHODS:
         raise UserError(f"merge method {name!r} is not known; choose one of {', '.join(METHODS)}")
     method = METHODS[name]
@@ -107,7 +52,7 @@ def check(recipe: dict[str, Any], parents: int, base: bool) -> Method:
     for key in method.parameters:
         _check_values(f"merge by {name}: `{key}`", PARAMETERS[key], recipe[key], parents)
     # The task arithmetic family adds no deltas where its divisor is 0; the others divide by it.
-    if not base and recipe.get("normalize") and all(map(_finite, recipe["weights"])) and not sum(recipe["weights"]):
+    if not base and recipe.get("normalize") and all(map(is_finite, recipe["weights"])) and not sum(recipe["weights"]):
         raise UserError(f"merge by {name}: `weights` sum to 0, so `normalize` would divide by 0; change one of them")
     return method
 
