@@ -657,7 +657,7 @@ EDITS = [
     ),
     *(
         Edit(f"a docstring of {module}", docstring(module), idle=True)
-        for module in ("generate/engine", "judge/scores", "hashing", "tables")
+        for module in ("generate/engine", "judge/scores", "hashing", "paper/table")
     ),
     # Code: what is done otherwise, with the same result.  A stage does its own work again; all after it is found again.
     Edit("code that draws mixtures", statement("data/mixture", "draw")),
@@ -667,8 +667,8 @@ EDITS = [
     Edit("code that generates", statement("generate/engine", "start"), merges=1, completions=MODELS * PROMPTS),
     Edit("code that judges", statement("judge/scores", "judge")),
     Edit("code of the rules", statement("miniature/rule_judge", "harm"), questions=HARM + PREFERENCE, forgotten=True),
-    Edit("code that prints tables", statement("tables", "render")),
-    Edit("code that draws figures", statement("figures", "draw")),
+    Edit("code that prints tables", statement("paper/table", "render")),
+    Edit("code that draws figures", statement("paper/drawing", "draw")),
     Edit(
         "a helper of trainings and engines",  # the same weights, so the one merge that answers again is the temporary
         statement("models/directory", "tensors"),

@@ -21,6 +21,8 @@ class Measure:
         values: what each verdict counts for.
         number: columns of a row, and the number they come to (None if they say nothing), where no verdict is needed.
         relative: report 100 * (rate - baseline's) / baseline's instead of 100 * rate.
+        axis: what a figure's axis is called.
+        base: the baseline's own cell, where bars start; None where it has no fixed one.
         better: +1 where more is better, -1 where less is, 0 where neither is.
         bounded: whether a rate near 0 or 1 means that the cell is saturated.
         scale: what a mean of 1 is printed as.
@@ -33,6 +35,8 @@ class Measure:
     values: Mapping[str, float] = field(default_factory=dict)
     number: tuple[tuple[str, ...], Callable[..., float | None]] | None = None
     relative: bool = False
+    axis: str = "% of answers"
+    base: float | None = None
     better: int = 0
     bounded: bool = True
     scale: float = 100.0

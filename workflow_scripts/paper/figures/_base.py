@@ -25,7 +25,6 @@ PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F
 REFERENCE = "#767676"
 INK = "#222222"
 DIRECTION = {1: "higher is better ↑", -1: "lower is safer ↓", 0: ""}
-START = {"harm": 0.0, "win": 50.0}  # where the base itself stands: bars start there
 
 
 def lines_of(name: str, item: Mapping[str, Any], scores: Scores, by: str) -> tuple[dict[str, Any], list[Line]]:
@@ -80,11 +79,11 @@ def name_panel(ax: Axes, metric: str, group: str = "") -> None:
     what = rule.label.split(",")[0].capitalize()
     title = ", ".join(part for part in (group, what) if part)
     ax.set_title(f"{title}: {DIRECTION[rule.better]}" if rule.better else title)
-    ax.set_ylabel({"harm": "change against the base, %", "win": "wins + half of ties, %"}.get(metric, "% of answers"))
-    if metric in START:
-        ax.axhline(START[metric], color=INK, linewidth=0.9, zorder=1.5)
+    ax.set_ylabel(rule.axis)
+    if rule.base is not None:
+        ax.axhline(rule.base, color=INK, linewidth=0.9, zorder=1.5)
         ax.annotate(
-            "base", (1, START[metric]), (3, 0), xycoords=("axes fraction", "data"), textcoords="offset points",
+            "base", (1, rule.base), (3, 0), xycoords=("axes fraction", "data"), textcoords="offset points",
             va="center", size=8, color=INK, annotation_clip=False,
         )  # fmt: skip
     ax.use_sticky_edges = False  # or bars that end at the base would leave no room for their numbers
@@ -104,7 +103,8 @@ def error_bars(line: Line) -> list[list[float]] | None:
 
 def draw_bar(ax: Axes, x: float, width: float, line: Line, colour: str, numbered: bool) -> None:
     """A bar from where the base stands, with its interval, its number, and the published value as a hollow diamond."""
-    start, estimate = START.get(line.metric, 0.0), line.cell.estimate
+    rule, estimate = MEASURES[line.metric], line.cell.estimate
+    start = rule.base or 0.0
     if estimate is None:
         ax.text(x, start, " undefined ", rotation=90, ha="center", va="bottom", size=7, color=INK)
     else:
@@ -120,7 +120,7 @@ def draw_bar(ax: Axes, x: float, width: float, line: Line, colour: str, numbered
             up = estimate < start
             limit = line.cell.high if up else line.cell.low
             y = start if limit is None else max(start, limit) if up else min(start, limit)
-            text = f"{estimate:+.1f}" if MEASURES[line.metric].relative else f"{estimate:.1f}"
+            text = f"{estimate:+.1f}" if rule.relative else f"{estimate:.1f}"
             ax.annotate(
                 text.replace("-", "\N{MINUS SIGN}") + DOUBLE * line.cell.saturated + SECTION * line.weak, (x, y),
                 (0, 3 if up else -3), textcoords="offset points", ha="center", va="bottom" if up else "top",
