@@ -71,6 +71,17 @@ def test_bars_start_where_the_base_stands_and_end_at_the_estimate():
     assert "lower is safer" in harm.get_title(loc="left") and "higher is better" in win.get_title(loc="left")
 
 
+def test_an_axis_has_the_unit_of_its_measure():
+    own = scores()
+    behaviour = {
+        key: pa.Table.from_pylist([{**row, "tokens": 40} for row in table.to_pylist()], table.schema)
+        for key, table in own.panel.scores.items()
+    }
+    item = {**BARS, "metrics": ["length", "harmful"], "reference": None}
+    length, harmful = panels(item, replace(own, panel=Panel(behaviour, "base", draws=200)))
+    assert (length.get_ylabel(), harmful.get_ylabel()) == ("tokens", "% of answers")
+
+
 def test_error_bars_are_the_cells_intervals():
     (ax,) = panels({**BARS, "metrics": ["harm"], "rows": {"SLERP": "slerp"}, "reference": None})
     cell = scores().panel.cell("slerp", "harm")

@@ -2,4 +2,6 @@
 
 from workflow_scripts.metrics.measures._base import Measure
 
-MEASURE = Measure("length, tokens", number=(("tokens",), lambda tokens: tokens), bounded=False, scale=1.0)
+MEASURE = Measure(
+    "length, tokens", number=(("tokens",), lambda tokens: tokens), axis="tokens", bounded=False, scale=1.0
+)

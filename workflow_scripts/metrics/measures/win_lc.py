@@ -3,4 +3,6 @@
 from workflow_scripts.metrics.measures._base import Measure
 from workflow_scripts.metrics.measures._values import WINS
 
-MEASURE = Measure("length-controlled win rate, %", "preference", WINS, better=+1, controlled=True)
+MEASURE = Measure(
+    "length-controlled win rate, %", "preference", WINS, axis="wins + half of ties, %", better=+1, controlled=True
+)
