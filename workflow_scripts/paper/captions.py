@@ -44,5 +44,5 @@ def data_under(scores: Scores) -> list[str]:
     by_licence: dict[str, list[str]] = {}
     for name, licence in sorted(scores.licences.items()):
         by_licence.setdefault(licence, []).append(name)
-    told = "; ".join(f"{licence} ({', '.join(names)})" for licence, names in sorted(by_licence.items()))
-    return [f"Data under: {told}."] if told else []
+    listed = "; ".join(f"{licence} ({', '.join(names)})" for licence, names in sorted(by_licence.items()))
+    return [f"Data under: {listed}."] if listed else []

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from workflow_scripts.base.errors import UserError
 from workflow_scripts.paper.figures import FIGURES, Curves
-from workflow_scripts.paper.figures._base import INK
+from workflow_scripts.paper.figures._parts import INK
 from workflow_scripts.paper.scores import Scores
 
 STYLE: list[Any] = [

@@ -81,8 +81,7 @@ def lines(
     found = [
         Line(
             row, group, split, metric, model, reference or "", matched,
-            panel.direct(model, reference or "", languages or chosen, topic)
-            if MEASURES[metric].direct else panel.cell(model, metric, languages or chosen, topic),
+            panel.cell(model, metric, languages or chosen, topic, reference),
             panel.difference(model, reference, metric, languages or chosen, topic)
             if reference not in (None, model) else None,
             printed.get((row, group, split, metric)),

@@ -126,6 +126,6 @@ def same_prompts(name: str, one: Outcomes, other_name: str, other: Outcomes) -> 
     """
     if one.prompts == other.prompts:
         return
-    lonely = sorted(set(one.prompts) ^ set(other.prompts))
-    ids = ", ".join(prompt for _, prompt in lonely[:3]) + (", ..." if len(lonely) > 3 else "")
-    raise UserError(f"{name} and {other_name} do not pair up in {len(lonely)} prompts ({ids}); judge both on one suite")
+    alone = sorted(set(one.prompts) ^ set(other.prompts))
+    ids = ", ".join(prompt for _, prompt in alone[:3]) + (", ..." if len(alone) > 3 else "")
+    raise UserError(f"{name} and {other_name} do not pair up in {len(alone)} prompts ({ids}); judge both on one suite")

@@ -104,7 +104,14 @@ class Panel:
         known = next((o for o in met if o.prompts), None)
         return known and replace(known, values=np.full(len(known.prompts), measure.values["tie"]))
 
-    def cell(self, model: str, metric: str, languages: Collection[str] | None = None, topic: str | None = None) -> Cell:
+    def cell(
+        self,
+        model: str,
+        metric: str,
+        languages: Collection[str] | None = None,
+        topic: str | None = None,
+        reference: str | None = None,
+    ) -> Cell:
         """A model's number for one metric.
 
         Args:
@@ -112,6 +119,7 @@ class Panel:
             metric: key of MEASURES.
             languages: pool the prompts of these languages; None pools all.
             topic: only prompts of this scope or category, as `scope=local`.
+            reference: the model that a direct metric compares it with.
 
         Raises:
             UserError: the model has no such scores, or its prompts are not the baseline's.
@@ -120,7 +128,7 @@ class Panel:
         if rule.controlled:
             return self._controlled([model], metric, (languages, topic))
         models = [model, self.baseline][: 1 + rule.relative]
-        return self._summary(models, 1, rule.cell, metric, (languages, topic))
+        return self._summary(models, 1, rule.cell, metric, (languages, topic), reference if rule.direct else None)
 
     def difference(
         self,
@@ -145,12 +153,6 @@ class Panel:
         models = [model, reference, self.baseline][: 2 + rule.relative]
         return self._summary(models, 2, rule.difference, metric, part, compared=True)
 
-    def direct(
-        self, model: str, reference: str, languages: Collection[str] | None = None, topic: str | None = None
-    ) -> Cell:
-        """The win rate of a model against the reference itself, where a contrast had the two compared."""
-        return self._summary([model], 1, MEASURES["direct"].cell, "direct", (languages, topic), reference)
-
     def rates(self, model: str, metric: str, languages: Collection[str] | None = None) -> tuple[Floats, int]:
         """A rate in [0, 1], mean over seeds, of the data and then of each resample; and how many were judged."""
         seeds = self.seeds(model)
@@ -159,6 +161,17 @@ class Panel:
         weights = np.vstack([np.ones(total.shape[-1]), resamples(total.shape[-1], self.draws, self.seed)]).T
         with np.errstate(divide="ignore", invalid="ignore"):
             return ((total @ weights) / (judged @ weights)).mean((0, 1)), int(judged.sum())
+
+    def _sides(
+        self, models: list[str], metric: str, part: Part, against: str | None = None
+    ) -> tuple[tuple[int, ...], list[list[Outcomes]]]:
+        """The seeds of the first model, and the outcomes of all at these seeds: [model][seed], on the same prompts."""
+        seeds = self.seeds(models[0])
+        sides = [self._of(model, seeds, metric, part, against) for model in models]
+        for model, side in zip(models[1:], sides[1:], strict=True):
+            for first, other in zip(sides[0], side, strict=True):
+                same_prompts(models[0], first, model, other)
+        return seeds, sides
 
     def _summary(
         self,
@@ -172,11 +185,7 @@ class Panel:
     ) -> Cell:
         """The cell of a statistic of some models' rates; the first `own` of them are what the cell is about."""
         rule = MEASURES[metric]
-        seeds = self.seeds(models[0])
-        sides = [self._of(model, seeds, metric, part, against) for model in models]
-        for model, side in zip(models[1:], sides[1:], strict=True):
-            for first, other in zip(sides[0], side, strict=True):
-                same_prompts(models[0], first, model, other)
+        seeds, sides = self._sides(models, metric, part, against)
         by_seed, limits = bootstrap(
             sides, statistic, draws=self.draws, level=self.level, seed=self.seed, method=self.method
         )
@@ -196,11 +205,7 @@ class Panel:
 
     def _controlled(self, models: list[str], metric: str, part: Part) -> Cell:
         """As `_summary`, of the length-controlled rate of one model, or the difference of two."""
-        seeds = self.seeds(models[0])
-        sides = [self._of(model, seeds, metric, part) for model in models]
-        for other, model in zip(sides[1:], models[1:], strict=True):
-            for one, two in zip(sides[0], other, strict=True):
-                same_prompts(models[0], one, model, two)
+        seeds, sides = self._sides(models, metric, part)
         fit = length_control.win_rates(
             [[self._pairs(model, seed, o) for seed, o in zip(seeds, side, strict=True)]
              for model, side in zip(models, sides, strict=True)]

@@ -16,7 +16,7 @@ from workflow_scripts.base import records
 from workflow_scripts.base.errors import UserError
 from workflow_scripts.paper import drawing
 from workflow_scripts.paper.drawing import draw
-from workflow_scripts.paper.figures import FIGURES, _base
+from workflow_scripts.paper.figures import FIGURES, _parts
 from workflow_scripts.statistics.panel import Panel
 
 BARS = {**ITEM, "kind": "bars"}
@@ -143,7 +143,7 @@ def test_an_undefined_cell_is_said_so_and_draws_no_bar():
 def test_colours_come_from_the_item_else_the_reference_is_grey():
     (ax,) = panels({**BARS, "metrics": ["harm"], "colors": {"SLERP": "#ff0000"}})
     colours = [matplotlib.colors.to_hex(patch.get_facecolor()) for patch in ax.patches]
-    assert colours == [_base.PALETTE[0].lower(), _base.REFERENCE, "#ff0000"]
+    assert colours == [_parts.PALETTE[0].lower(), _parts.REFERENCE, "#ff0000"]
 
 
 def test_the_small_print_names_n_judge_and_rows_that_are_not_matched():

@@ -189,7 +189,7 @@ def test_a_direct_comparison_is_held_against_a_half():
     )
     cells = panel(merge=against)
     assert cells.cell("merge", "win").estimate == 0
-    assert cells.direct("merge", "mix").estimate == 87.5
+    assert cells.cell("merge", "direct", reference="mix").estimate == 87.5
     difference = cells.difference("merge", "mix", "direct")
     assert (difference.estimate, difference.p) == (37.5, 2 / 2**6)
 

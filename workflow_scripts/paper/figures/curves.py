@@ -10,8 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from workflow_scripts.base.errors import UserError
-from workflow_scripts.paper.figures import Curves
-from workflow_scripts.paper.figures._base import canvas, choose_colours
+from workflow_scripts.paper.figures import Curves, _parts
 from workflow_scripts.paper.lines import cells
 from workflow_scripts.paper.scores import Scores
 
@@ -20,11 +19,11 @@ def draw(name: str, item: Mapping[str, Any], scores: Scores, logged: Curves) -> 
     """What trainers logged over their steps: a panel per metric, a line per row; thin lines are single seeds."""
     models = {f"{row}, {group}" if group else row: model for row, group, model in cells(item)}
     metrics = item["metrics"]
-    colours = choose_colours(list(models), item)
+    colours = _parts.choose_colours(list(models), item)
     legend = [Line2D([], [], color=colours[label], label=label, linewidth=1.8) for label in models]
     seeds = sorted({seed for model, seed in logged if model in models.values()})
     several = f"Thick: mean over seeds {', '.join(map(str, seeds))}; thin: each seed." if len(seeds) > 1 else ""
-    figure, axes = canvas(1, len(metrics), max(5.5, 4.2 * len(metrics)), 3.2, item["caption"], several, legend)
+    figure, axes = _parts.canvas(1, len(metrics), max(5.5, 4.2 * len(metrics)), 3.2, item["caption"], several, legend)
     records: list[tuple[str, str, int, str, int, float]] = []
     for metric, ax in zip(metrics, axes[0], strict=True):
         ax.set_title(metric)

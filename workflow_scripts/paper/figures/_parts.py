@@ -5,7 +5,7 @@ The palette is safe for colour-blind readers: Okabe & Ito 2008, "Color universal
 
 import math
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -33,9 +33,9 @@ def lines_of(name: str, item: Mapping[str, Any], scores: Scores, by: str) -> tup
     return as_table, lines(name, as_table, scores, row_pairs(name, as_table, scores))
 
 
-def unique(values: Sequence[str]) -> list[str]:
-    """The values in their order, each once."""
-    return list(dict.fromkeys(values))
+def unique(found: Sequence[Line], *names: str) -> Iterator[list[str]]:
+    """The values of some attributes in the order of the lines, each once."""
+    return (list(dict.fromkeys(getattr(line, name) for line in found)) for name in names)
 
 
 def choose_colours(labels: Sequence[str], item: Mapping[str, Any]) -> dict[str, str]:
