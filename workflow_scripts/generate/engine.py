@@ -15,8 +15,8 @@ def start(recipe: Recipe, model: Path) -> Engine:
     """Load a model into the engine that the recipe names.
 
     Args:
-        recipe: `engine` and the settings `batch_size`, `max_new_tokens`, `temperature` (0: greedy), `top_p`, `seed`,
-            `threads` (transformers on CPU), `precision`, `tensor_parallel` (vLLM), `max_model_len`.
+        recipe: `engine` and the settings `max_new_tokens`, `max_model_len`, `temperature` (0: greedy), `top_p`, `seed`,
+            `precision`; of execution, `batch_size`, `threads` (transformers on CPU), `tensor_parallel` (vLLM).
         model: a model directory.
 
     Raises:

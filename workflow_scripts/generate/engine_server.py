@@ -5,11 +5,11 @@ the server; later ones connect to it if it was started with the same settings, f
 on the same devices; others have it leave first, since it holds their memory, and so does a training.  Jobs are served
 one after another.  It goes when it has been idle.
 
-What it gives is what a fresh engine gives: before it answers it tells the sha256 of every weight file that it holds,
-which the job compares with the model's manifest.  A server whose exchange failed half-way ends at once.
+What it gives is what a fresh engine gives: before it answers it sends the sha256 of every weight file that it
+holds, which the job compares with the model's manifest.  A server whose exchange failed half-way ends at once.
 
-It is an accelerator outside the workflow: with MIXMERGE_WARM=0 everything works and gives the same answers.  It belongs
-to one user and one machine, and is never used in a job of a cluster, whose devices are another's afterwards.
+It saves time and decides nothing: with MIXMERGE_WARM=0 everything works and gives the same answers.  It belongs to one
+user and one machine, and is never used in a job of a cluster, whose devices are another's afterwards.
 """
 
 import contextlib
@@ -40,6 +40,7 @@ ALL = "all"  # devices
 READ_ON_START = ("VLLM_", "NCCL_")  # by engines, besides what libraries read on import
 
 Files = dict[str, str]  # name -> sha256
+State = tuple[int, ...]  # of a file; another one shows that it changed
 Connect = Callable[[], socket.socket | None]
 
 
@@ -57,9 +58,9 @@ class Remote:
     """The engine of a server, as a job sees it: with one model, from the first prompt to the last."""
 
     def __init__(
-        self, recipe: dict[str, Any], model: Path, weights: Files, connection: socket.socket, again: Connect
+        self, recipe: dict[str, Any], model: Path, weights: Files, connection: socket.socket, reconnect: Connect
     ) -> None:
-        self.model, self.weights, self.connection, self.again = model, weights, connection, again
+        self.model, self.weights, self.connection, self.reconnect = model, weights, connection, reconnect
         self.log = f"{connection.getpeername()}.log"
 
     def generate(self, prompts: list[str]) -> Iterator[Completion]:
@@ -72,17 +73,21 @@ class Remote:
         if not held:  # it was dying when it was asked, and had not begun
             _wait_for_end(self.connection)
             self.connection.close()
-            self.connection = self.again() or self.connection
+            self.connection = self.reconnect() or self.connection
             held = self._order(prompts)
         with self.connection, self.connection.makefile("rb") as wire:
             if not held:
                 raise UserError(f"{self.model}: the engine ended while it loaded it; see {self.log}, then run again")
             if held.get("weights") != self.weights:
-                raise UserError(_told(held) or f"{self.model}: the engine holds other weights than its manifest says")
+                raise UserError(
+                    held.get("error") or f"{self.model}: the engine holds other weights than its manifest says"
+                )
             for _ in prompts:
                 answer = _receive(wire)
                 if "completion" not in answer:
-                    raise UserError(_told(answer) or f"engine: ended while it answered; see {self.log}, then run again")
+                    raise UserError(
+                        answer.get("error") or f"engine: ended while it answered; see {self.log}, then run again"
+                    )
                 work_counter.count("completions")
                 yield Completion(*answer["completion"])
 
@@ -157,7 +162,7 @@ def _devices() -> list[str]:
 
 
 def serve(address: Path, recipe: dict[str, Any], model: Path) -> None:
-    """Start an engine on a model, then answer jobs, one at a time, until idle or told to leave."""
+    """Start an engine on a model, then answer jobs, one at a time, until idle or asked to leave."""
     os.environ.pop("MIXMERGE_METER", None)  # it is the jobs that count
     server = _Server(recipe, model)
     listener, selector = sockets.listen(address)
@@ -168,7 +173,7 @@ def serve(address: Path, recipe: dict[str, Any], model: Path) -> None:
                 continue
             connection, _ = listener.accept()
             with contextlib.suppress(OSError, ValueError), connection.makefile("rb") as wire:
-                connection.settimeout(sockets.ORDER_SECONDS)  # a job that does not say what it wants is left
+                connection.settimeout(sockets.ORDER_SECONDS)  # a job that does not say what it wants is dropped
                 order = _receive(wire)
                 connection.settimeout(None)
                 if "leave" in order:
@@ -193,7 +198,7 @@ class _Server:
     def answer(self, model: Path, prompts: list[str], connection: socket.socket) -> None:
         try:
             self._hold(model)
-            _send(connection, {"weights": {name: sha256 for name, (sha256, _) in self.held.items()}})
+            _send(connection, {"weights": _hashes(self.held)})
             for completion in self.engine.generate(prompts):
                 _send(connection, {"completion": completion})
         except UserError as error:
@@ -202,9 +207,7 @@ class _Server:
     def _hold(self, model: Path) -> None:
         """Have the engine hold a model's weights; on any failure half-way, end the process."""
         wanted = _weights(model)
-        if {name: sha256 for name, (sha256, _) in wanted.items()} == {
-            n: sha256 for n, (sha256, _) in self.held.items()
-        }:
+        if _hashes(wanted) == _hashes(self.held):
             return
         try:
             self.engine.exchange(model)
@@ -216,19 +219,23 @@ class _Server:
             os._exit(1)
 
 
-def _weights(model: Path) -> dict[str, tuple[str, tuple[int, ...]]]:
-    """sha256 of each weight file, and what shows that it changed since."""
-    return {file.name: (hashing.of_file(file), _mark(file)) for file in sorted(model.glob("*.safetensors"))}
+def _weights(model: Path) -> dict[str, tuple[str, State]]:
+    """sha256 of each weight file, and its state then."""
+    return {file.name: (hashing.of_file(file), _state(file)) for file in sorted(model.glob("*.safetensors"))}
 
 
-def _unchanged(before: dict[str, tuple[str, tuple[int, ...]]], model: Path) -> dict[str, tuple[str, tuple[int, ...]]]:
+def _hashes(weights: dict[str, tuple[str, State]]) -> Files:
+    return {name: sha256 for name, (sha256, _) in weights.items()}
+
+
+def _unchanged(before: dict[str, tuple[str, State]], model: Path) -> dict[str, tuple[str, State]]:
     """What was hashed, if it is what was then loaded."""
-    if any(_mark(model / name) != mark for name, (_, mark) in before.items()):
+    if any(_state(model / name) != state for name, (_, state) in before.items()):
         raise RuntimeError(f"{model}: its weights changed while they were loaded")
     return before
 
 
-def _mark(file: Path) -> tuple[int, ...]:
+def _state(file: Path) -> State:
     status = file.stat()
     return (status.st_ino, status.st_size, status.st_mtime_ns)
 
@@ -244,10 +251,6 @@ def _receive(wire: io.BufferedIOBase) -> dict[str, Any]:
     except ConnectionError:
         return {}
     return dict(json.loads(line)) if line.endswith(b"\n") else {}
-
-
-def _told(message: dict[str, Any]) -> str | None:
-    return message.get("error")
 
 
 if __name__ == "__main__":

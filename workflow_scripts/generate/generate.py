@@ -3,6 +3,7 @@
 import argparse
 import importlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -54,9 +55,23 @@ def main(arguments: list[str]) -> None:
 
 
 def answer(
-    work: dict[str, Any], folder: Path, described: dict[str, Any], prompts: list[str], store_folder: Path
+    work: dict[str, Any],
+    folder: Path,
+    described: dict[str, Any],
+    prompts: list[str],
+    store_folder: Path,
+    execution: Mapping[str, Any] = {},
 ) -> tuple[str, dict[str, Any]]:
-    """Where completions are kept, and that of each prompt: found there, or generated and put there as it comes."""
+    """Where completions are kept, and that of each prompt: found there, or generated and put there as it comes.
+
+    Args:
+        work: what decides the completions.
+        folder: of the model.
+        described: its manifest.
+        prompts: each once.
+        store_folder: the store.
+        execution: what else the engine is started with (see `engine.start`), which does not count for the completions.
+    """
     name = engine.resolve(work["engine"])
     settings = {**work, "engine": name, "versions": engine.versions(name)}
     keys = {prompt: hashing.of_json(prompt) for prompt in prompts}
@@ -65,7 +80,8 @@ def answer(
         found = kept.find(keys.values())
         owed = [prompt for prompt in prompts if keys[prompt] not in found]
         if owed:
-            generated = _engine(settings, _weights(folder, described, store_folder), described).generate(owed)
+            weights = _weights(folder, described, store_folder)
+            generated = _engine({**settings, **execution}, weights, described).generate(owed)
             for count, (prompt, completion) in enumerate(zip(owed, generated, strict=True)):
                 row = {"key": keys[prompt], "prompt": prompt, **completion._asdict()}
                 kept.append(row)

@@ -1,9 +1,9 @@
 """Asks language models through litellm, pays for each request once, and keeps every answer in a ledger.
 
-The key of a request is the hash of all that the model is told: its name, the messages, the parameters.  A request whose
-answer the ledger has is never sent again.  Otherwise the ledger first gets a row that says it is being sent, then one
-with what came back, so a kill can only cost the requests that were in flight, and they can be counted.  Rows are
-described in docs/ledger.md.
+The key of a request is the hash of its content: the model's name, the messages, the parameters.  A request whose answer
+the ledger has is never sent again.  Otherwise the ledger first gets a row that says it is being sent, then one with
+what came back, so a kill can only cost the requests that were in flight, and they can be counted.  docs/ledger.md
+describes the rows.
 
 This is the only module that imports litellm, which takes three seconds, so it does so when something must be sent.
 It is also the only layer that retries: litellm and the provider's own client are told not to.
@@ -15,7 +15,6 @@ import os
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 from workflow_scripts.base import work_counter
@@ -71,7 +70,7 @@ class Client:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:

@@ -30,7 +30,7 @@ def template(name: str) -> str:
 
 
 def messages(prompt_template: str, texts: dict[str, str]) -> list[dict[str, str]]:
-    r"""What the judge is told: what stands above the template's line ``---``, then the texts, fenced.
+    r"""What the judge reads: what stands above the template's line ``---``, then the texts, fenced.
 
     The fence's code comes from the texts, so that the same question is the same request, and is in none of them.
 

@@ -27,7 +27,7 @@ class Request:
 
     @property
     def content(self) -> dict[str, Any]:
-        """All that the model is told."""
+        """All that the model is given."""
         return {"model": self.model, "messages": self.messages, **self.parameters}
 
     @cached_property

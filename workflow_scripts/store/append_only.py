@@ -1,6 +1,6 @@
 """Append-only rows found by key, for completions and for judgments.
 
-A ledger is a folder of JSONL files, its segments.  Every process writes one segment of its own, never one of another
+They lie in a folder of JSONL files, called segments.  Every process writes one segment of its own, never one of another
 and never twice, so nothing here needs a lock, and no lock of a network file system has to be trusted.  A line begins
 with ``{"key": "<64 hex digits>"``, at fixed offsets, so that a lookup reads raw bytes and parses only the lines it
 wants.  A line that a kill or a full disk cut off is set aside and named; the file that holds it is never touched.
@@ -15,7 +15,6 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from io import FileIO
 from pathlib import Path
-from types import TracebackType
 from typing import Any, NamedTuple, Self
 
 from workflow_scripts.base.errors import UserError
@@ -52,9 +51,7 @@ class AppendOnlyRows:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def find(self, keys: Iterable[str]) -> dict[str, dict[str, Any]]:
