@@ -2,7 +2,7 @@
 
 mergekit's command cannot be used as it is: it refuses Cohere models without query and key norms, draws unseeded, sums
 in an order that depends on the number of threads, and writes a README with paths.  Its parts can: this module plans a
-merge with mergekit's planner and executes the plan tensor by tensor.  docs/merging.md tells what differs and why.
+merge with mergekit's planner and executes the plan tensor by tensor.  docs/merging.md says what differs and why.
 """
 
 import contextlib
@@ -38,7 +38,6 @@ try:
 except ImportError as error:
     raise UserError(f"mergekit {MERGEKIT} cannot be imported ({error}); pip install mergekit=={MERGEKIT}") from None
 
-_FLOATS = frozenset({"F64", "F32", "F16", "BF16"})
 _LAYER = re.compile(r"\.(\d+)\.")
 _GENERATOR = threading.Lock()  # torch's default generator, which mergekit draws from, is one per process
 
@@ -126,13 +125,13 @@ def _link(link: Path, model: Path) -> Path:
 def _check_models(models: list[Path], outside_matters: bool) -> Shapes:
     """The shapes of the tensors that all models hold alike; refuses models that do not."""
     first, *others = models
-    config, shapes = directory.read_config(first), _read_shapes(first)
+    config, shapes = directory.read_config(first), _shapes(first)
     for other in others:
         if difference := check_compatible([config, directory.read_config(other)]):
             raise UserError(
                 f"{other}/config.json: {difference} as in {first}; models of one architecture can be merged"
             )
-        if different := sorted(shapes.items() ^ _read_shapes(other).items()):
+        if different := sorted(shapes.items() ^ _shapes(other).items()):
             raise UserError(f"{other}: tensor {different[0][0]} is not as in {first}; merge models of one architecture")
     layers = {int(layer[1]) for name in shapes if (layer := _LAYER.search(name))}
     if layers != set(range(len(layers))):
@@ -144,12 +143,8 @@ def _check_models(models: list[Path], outside_matters: bool) -> Shapes:
     return shapes
 
 
-def _read_shapes(model: Path) -> Shapes:
-    tensors = directory.tensors(model)
-    for name, tensor in tensors.items():
-        if tensor.dtype not in _FLOATS:
-            raise UserError(f"{model}: tensor {name} is {tensor.dtype}; merge unquantised weights")
-    return {name: tensor.shape for name, tensor in tensors.items()}
+def _shapes(model: Path) -> Shapes:
+    return {name: tensor.shape for name, tensor in directory.float_tensors(model).items()}
 
 
 def _write_weights(config: dict[str, Any], seed: int | None, shapes: Shapes, path: Path) -> dict[str, Any]:

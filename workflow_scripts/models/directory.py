@@ -25,6 +25,7 @@ COMPANIONS = (
     "tokenizer_config.json",
     "vocab.json",
 )
+FLOATS = frozenset({"F64", "F32", "F16", "BF16"})
 AGAIN = "restore it, or make the model again"
 
 
@@ -74,6 +75,19 @@ def tensors(model: Path) -> dict[str, Tensor]:
     index = _index(model)
     if index and (lost := sorted(index.keys() ^ found.keys())):
         raise UserError(f"{_index_file(model)}: tensor {lost[0]} is not where the index says; {AGAIN}")
+    return found
+
+
+def float_tensors(model: Path) -> dict[str, Tensor]:
+    """Every tensor of a model whose weights can be computed with.
+
+    Raises:
+        UserError: as `tensors`, or a tensor is quantised.
+    """
+    found = tensors(model)
+    for name, tensor in found.items():
+        if tensor.dtype not in FLOATS:
+            raise UserError(f"{model}: tensor {name} is {tensor.dtype}; train and merge unquantised weights")
     return found
 
 

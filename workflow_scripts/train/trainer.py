@@ -49,7 +49,7 @@ def train(recipe: Recipe, parent: Path, rows: pa.Table, work: Path, output: Path
     check_devices(recipe, parent)
     gc.freeze()  # accelerate collects garbage before it trains: half a second among the objects that imports made
     torch.set_num_threads(recipe["threads"])
-    tensors = directory.tensors(parent)
+    tensors = directory.float_tensors(parent)
     examples, truncated = tokenise(recipe, method, parent, rows)
     with explain_out_of_memory(recipe), checkpoints.nothing_halfway(work):
         trainer = trl_trainer.build(recipe, method, parent, examples, work)
