@@ -77,7 +77,7 @@ def memory(recipes: Recipes, sizes: Requirements) -> Iterator[str]:
         architecture = sizes.architecture(name)
         if isinstance(model.settings, Training) and architecture:
             device = machine.gpu_memory * model_size.GIB
-            why = model_size.fits(architecture, model.settings.model_dump(), device, machine.gpus_per_node)
+            why = model_size.shortage(architecture, model.settings.model_dump(), device, machine.gpus_per_node)
             at = f"training.{getattr(model.row, 'train', '')}"
             if why and (at, why) not in told:  # once for all models of one setting
                 told.add((at, why))

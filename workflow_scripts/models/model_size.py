@@ -1,7 +1,7 @@
-"""How large things are, by arithmetic on an architecture and settings alone: parameters, memory, disk, operations.
+"""Sizes of models and of work with them, from an architecture and settings alone: parameters, memory, disk, operations.
 
-What is asked before a training starts, when resources are given to jobs, and for the quote.  Nothing heavy is imported.
-All sizes are bytes; per device where it says so.  Sources of the formulas:
+Used before a training starts, for the resources of jobs and for the forecast; so nothing heavy is imported.
+All sizes are in bytes.  Sources of the formulas:
 
   ZeRO    Rajbhandari et al. 2020, arXiv 1910.02054, section 3: weights, gradients and the optimizer's states;
           section 5: what full sharding over n devices leaves on each, 1/n of all three
@@ -16,10 +16,9 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 GIB = 1024**3
-CONTEXT = 1.5 * GIB  # of CUDA, its libraries and what the allocator loses to gaps
+CUDA_CONTEXT = 1.5 * GIB  # with its libraries, and what the allocator loses to gaps
 BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
-TILE = 4096 * 32768  # HEAD
-FEW = (1, 2, 4, 8, 16, 32, 64)  # numbers of devices that are tried for advice
+COUNTS = (1, 2, 4, 8, 16, 32, 64)  # numbers of devices, and of forward passes per step, that are advised
 
 Architecture = Mapping[str, Any]  # of config.json, or of the config's `architectures` with a `vocab_size`
 Settings = Mapping[str, Any]  # of `training` or `generation`, every key stated
@@ -63,10 +62,10 @@ class Memory(NamedTuple):
     def total(self) -> float:
         """At the highest point: activations and the optimizer's intermediates do not coexist."""
         kept = self.weights + self.gradients + self.optimizer + self.reference + self.cache
-        return kept + max(self.activations + self.head, self.step) + CONTEXT
+        return kept + max(self.activations + self.head, self.step) + CUDA_CONTEXT
 
-    def words(self) -> str:
-        """The parts that matter, as `weights 30, gradients 30 GiB`."""
+    def largest(self) -> str:
+        """The parts that are 5% of it or more, as `weights 30, gradients 30 GiB`."""
         parts = {name: value / GIB for name, value in self._asdict().items() if value >= 0.05 * self.total}
         return ", ".join(f"{name} {value:.{0 if value >= 10 else 1}f}" for name, value in parts.items()) + " GiB"
 
@@ -219,8 +218,8 @@ def _head(shape: _Shape, tokens: int, compute: int, trains_head: bool) -> float:
     return compute * tile + 4 * tokens * shape.hidden + (4 * shape.embeddings if trains_head else 0)
 
 
-def fits(architecture: Architecture, settings: Settings, device: float, devices: int | None = None) -> str | None:
-    """None where a training fits the memory of each device, else why not and what would fit, in one line.
+def shortage(architecture: Architecture, settings: Settings, device: float, devices: int | None = None) -> str | None:
+    """How much memory each device lacks for a training, and what would fit, in one line; None where it fits.
 
     Args:
         architecture: see above.
@@ -231,12 +230,12 @@ def fits(architecture: Architecture, settings: Settings, device: float, devices:
     memory = training_memory(architecture, settings)
     if memory.total <= device:
         return None
-    said = f"needs about {memory.total / GIB:.0f} GiB per device ({memory.words()}), which has {device / GIB:.0f}"
-    ways = [f"{way} ({size / GIB:.0f} GiB)" for way, size in _ways(architecture, settings, device, devices)]
-    return f"{said}; {'what fits: ' + ', or '.join(ways) if ways else 'no smaller setting of it fits such a device'}"
+    need = f"needs about {memory.total / GIB:.0f} GiB per device ({memory.largest()}), which has {device / GIB:.0f}"
+    ways = [f"{way} ({size / GIB:.0f} GiB)" for way, size in _smaller(architecture, settings, device, devices)]
+    return f"{need}; {'what fits: ' + ', or '.join(ways) if ways else 'no smaller setting of it fits such a device'}"
 
 
-def _ways(
+def _smaller(
     architecture: Architecture, settings: Settings, device: float, devices: int | None
 ) -> list[tuple[str, float]]:
     """Changes of the settings that fit, the smallest change of what is learned first; at most four."""
@@ -252,22 +251,24 @@ def _ways(
     if settings["method"] == "dpo" and not settings["lora"] and not settings.get("precompute_reference"):
         changes.append(("precompute_reference: true", {**lean, "precompute_reference": True}))
         lean["precompute_reference"] = True
-    for n in FEW:
+    for n in COUNTS:
         if n > processes and (devices is None or n <= devices) and batch % n == 0:
             sharded = {**lean, "processes": n, "parallel": "fsdp", "accumulation": 1}
-            accumulation = next((a for a in FEW if batch % (n * a) == 0 and _fits(architecture, sharded, a, device)), 0)
+            accumulation = next(
+                (a for a in COUNTS if batch % (n * a) == 0 and _fits(architecture, sharded, a, device)), 0
+            )
             if accumulation:
                 sharded["accumulation"] = accumulation
-                told = f"parallel: fsdp with processes: {n}, accumulation: {accumulation}, gradient_checkpointing"
-                changes.append((told, sharded))
+                change = f"parallel: fsdp with processes: {n}, accumulation: {accumulation}, gradient_checkpointing"
+                changes.append((change, sharded))
                 break
     eight_bit = {**least, "precision": "bfloat16", "weights": "bfloat16", "optimizer": "adamw_8bit"}
     if not settings["lora"]:
         lora = {"r": 16, "alpha": 32, "dropout": 0.0, "targets": "all-linear"}
         changes.append(("lora with precision: bfloat16", {**least, "precision": "bfloat16", "lora": lora}))
         changes.append(("weights: bfloat16 with optimizer: adamw_8bit", eight_bit))
-    sizes = [(told, training_memory(architecture, changed).total) for told, changed in changes]
-    return [(told, size) for told, size in sizes if size <= device][:4]
+    sizes = [(change, training_memory(architecture, changed).total) for change, changed in changes]
+    return [(change, size) for change, size in sizes if size <= device][:4]
 
 
 def _fits(architecture: Architecture, settings: dict[str, Any], accumulation: int, device: float) -> bool:

@@ -23,14 +23,14 @@ class SafetensorsFile:
     """A file for tensors of given names, shapes and one data type, which may come in any order, from any thread."""
 
     def __init__(self, path: Path, shapes: dict[str, tuple[int, ...]], dtype: str) -> None:
-        told, self.dtype = DTYPES[dtype]
+        spelled, self.dtype = DTYPES[dtype]
         self.path, self.shapes, self.offsets, self.missing = path, shapes, dict[str, int](), set(shapes)
         header: dict[str, object] = {"__metadata__": {"format": "pt"}}
         end = 0
         for name, shape in sorted(shapes.items()):
             self.offsets[name] = end
             end += math.prod(shape) * self.dtype.itemsize
-            header[name] = {"dtype": told, "shape": list(shape), "data_offsets": [self.offsets[name], end]}
+            header[name] = {"dtype": spelled, "shape": list(shape), "data_offsets": [self.offsets[name], end]}
         text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
         text += b" " * (-len(text) % 8)
         self.head = len(text).to_bytes(8, "little") + text

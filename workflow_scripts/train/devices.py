@@ -42,7 +42,7 @@ def check_devices(recipe: Recipe, parent: Path) -> None:
     if architecture.get("model_type") not in SIZED:
         return
     free, _ = torch.cuda.mem_get_info(int(os.environ.get("LOCAL_RANK", 0)))
-    if why := model_size.fits(architecture, recipe, free, devices):
+    if why := model_size.shortage(architecture, recipe, free, devices):
         raise UserError(f"training: {why}")
 
 

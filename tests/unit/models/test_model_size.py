@@ -131,11 +131,11 @@ def test_activations_of_a_layer_are_what_autograd_saves(changes: dict, checkpoin
 
 def test_adamw_in_float32_does_not_fit_an_8b_model_on_one_card_and_what_does_is_said() -> None:
     assert total() > 16 * 8.03  # ZeRO: 4 bytes of weights, 4 of gradients, 8 of Adam's states
-    said = model_size.fits(AYA, FULL, CARD)
+    said = model_size.shortage(AYA, FULL, CARD)
     assert said and "\n" not in said
     for way in ("fsdp with processes: 4", "lora with precision: bfloat16", "optimizer: adamw_8bit"):
         assert way in said
-    assert "processes" not in str(model_size.fits(AYA, FULL, CARD, devices=1))
+    assert "processes" not in str(model_size.shortage(AYA, FULL, CARD, devices=1))
 
 
 @pytest.mark.parametrize(
@@ -148,7 +148,7 @@ def test_adamw_in_float32_does_not_fit_an_8b_model_on_one_card_and_what_does_is_
     ],
 )
 def test_what_advice_names_fits(changes: dict) -> None:
-    assert model_size.fits(AYA, {**FULL, **changes}, CARD) is None
+    assert model_size.shortage(AYA, {**FULL, **changes}, CARD) is None
 
 
 def test_memory_grows_with_what_costs_it() -> None:
@@ -165,11 +165,11 @@ def test_memory_grows_with_what_costs_it() -> None:
 
 def test_a_smaller_batch_is_offered_before_other_settings() -> None:
     greedy = {**FULL, "lora": LORA, "accumulation": 1, "gradient_checkpointing": False}
-    assert "accumulation: 64 with gradient_checkpointing" in str(model_size.fits(AYA, greedy, CARD))
+    assert "accumulation: 64 with gradient_checkpointing" in str(model_size.shortage(AYA, greedy, CARD))
 
 
 def test_a_device_too_small_for_anything_is_said_to_be() -> None:
-    assert "no smaller setting" in str(model_size.fits(AYA, {**FULL, "lora": LORA}, 4e9))
+    assert "no smaller setting" in str(model_size.shortage(AYA, {**FULL, "lora": LORA}, 4e9))
 
 
 def test_every_optimizer_of_the_config_has_its_size() -> None:

@@ -1,6 +1,6 @@
 """Runs trainings in several processes as `launch` does, but forked from one that has imported what they need.
 
-`python tests/unit/train/ranks.py <desk> ...`: each desk is a folder that `launch` laid out; rank 0 leaves the
+`python tests/unit/train/ranks.py <folder> ...`: each folder is a folder that `launch` laid out; rank 0 leaves the
 result there.
 """
 
@@ -42,8 +42,8 @@ def dying(steps: int) -> Callable[..., None]:
     return count
 
 
-def run(desk: Path) -> None:
-    order = json.loads((desk / launch.ORDER).read_text())
+def run(folder: Path) -> None:
+    order = json.loads((folder / launch.ORDER).read_text())
     recipe = order["recipe"]
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -67,7 +67,7 @@ def run(desk: Path) -> None:
             if "record" in order:  # a folder for what each step saw
                 rows_seen.record(Path(order["record"]), pytest.MonkeyPatch())
             try:
-                launch.main(desk)
+                launch.main(folder)
             except BaseException:
                 sys.excepthook(*sys.exc_info())
                 os._exit(1)

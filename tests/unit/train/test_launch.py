@@ -43,20 +43,20 @@ class Done:
 
     def __init__(self, folder: Path, parent: Path, settings: dict, rows: pa.Table = ROWS, **order: Any) -> None:
         self.recipe = {**COMMON, **settings}
-        self.work, self.output, self.desk = folder / "work", folder / "out", folder / "work" / "launch"
-        self.desk.mkdir(parents=True, exist_ok=True)
-        pq.write_table(rows, self.desk / launch.ROWS)
+        self.work, self.output, self.exchange = folder / "work", folder / "out", folder / "work" / "launch"
+        self.exchange.mkdir(parents=True, exist_ok=True)
+        pq.write_table(rows, self.exchange / launch.ROWS)
         paths = {"parent": str(parent), "work": str(self.work), "output": str(self.output)}
-        (self.desk / launch.ORDER).write_text(json.dumps({"recipe": self.recipe, **paths, **order}))
+        (self.exchange / launch.ORDER).write_text(json.dumps({"recipe": self.recipe, **paths, **order}))
 
     @property
     def result(self) -> dict:
-        result = json.loads((self.desk / launch.RESULT).read_text())
-        return {**result, "curve": records.read(self.desk / launch.CURVE, records.CURVE)}
+        result = json.loads((self.exchange / launch.RESULT).read_text())
+        return {**result, "curve": records.read(self.exchange / launch.CURVE, records.CURVE)}
 
     @property
-    def told(self) -> str:
-        return (self.desk / launch.TOLD).read_text()
+    def error(self) -> str:
+        return (self.exchange / launch.ERROR).read_text()
 
     @property
     def checkpoints(self) -> list[str]:
@@ -66,8 +66,8 @@ class Done:
 def run(trainings: list[Done]) -> None:
     """One Python start for all of them."""
     environment = {**os.environ, "PYTHONPATH": os.getcwd(), "OMP_NUM_THREADS": "1"}
-    desks = [str(training.desk) for training in trainings]
-    subprocess.run([sys.executable, "tests/unit/train/ranks.py", *desks], check=True, env=environment, timeout=900)
+    folders = [str(training.exchange) for training in trainings]
+    subprocess.run([sys.executable, "tests/unit/train/ranks.py", *folders], check=True, env=environment, timeout=900)
 
 
 @pytest.fixture(scope="module")
@@ -113,7 +113,7 @@ def test_a_killed_rank_takes_the_others_along_and_resumes_to_the_same_bits(done:
     killed, whole = done[name], done[name.removesuffix(", killed")]
     assert killed.checkpoints == ["checkpoint-2"] and not killed.output.exists()
     again = Done(
-        killed.work.parent, Path(json.loads((killed.desk / launch.ORDER).read_text())["parent"]), killed.recipe
+        killed.work.parent, Path(json.loads((killed.exchange / launch.ORDER).read_text())["parent"]), killed.recipe
     )
     run([again])
     assert bits(again.output) == bits(whole.output)
@@ -121,14 +121,14 @@ def test_a_killed_rank_takes_the_others_along_and_resumes_to_the_same_bits(done:
 
 
 def test_an_error_in_words_comes_from_the_ranks(done: dict[str, Done]) -> None:
-    assert "lower learning_rate" in done["diverges"].told
+    assert "lower learning_rate" in done["diverges"].error
 
 
-def test_memory_that_runs_out_is_told_with_what_to_change(done: dict[str, Done]) -> None:
-    told = done["wants memory"].told
+def test_where_memory_runs_out_an_error_says_what_to_change(done: dict[str, Done]) -> None:
+    error = done["wants memory"].error
     for way in ("out of memory", "batch_size", "gradient_checkpointing: true", "lora", "more processes"):
-        assert way in told
-    assert len(told.splitlines()) == 1
+        assert way in error
+    assert len(error.splitlines()) == 1
 
 
 STAGE = """
@@ -148,8 +148,8 @@ def test_the_launchers_processes_die_with_the_stage_and_the_next_launch_goes_on(
     monkeypatch.setenv("MIXMERGE_METER", str(tmp_path / "meter"))
     settings = {**TOGETHER["sft-ddp"], "epochs": 400}  # long enough to be killed
     order = Done(tmp_path / "killed", parent, settings)
-    (tmp_path / "order.json").write_bytes((order.desk / launch.ORDER).read_bytes())
-    (tmp_path / "rows.parquet").write_bytes((order.desk / launch.ROWS).read_bytes())
+    (tmp_path / "order.json").write_bytes((order.exchange / launch.ORDER).read_bytes())
+    (tmp_path / "rows.parquet").write_bytes((order.exchange / launch.ROWS).read_bytes())
     command = [sys.executable, "-c", STAGE, str(tmp_path / "order.json"), str(tmp_path / "rows.parquet")]
     stage = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": os.getcwd()})
     wait_for(lambda: work_counter.totals(tmp_path / "meter")["optimizer_steps"] >= 5 or stage.poll() is not None)
@@ -166,9 +166,11 @@ def test_the_launchers_processes_die_with_the_stage_and_the_next_launch_goes_on(
     assert losses(result) == losses(done["sft-ddp"].result)
 
 
-def test_the_launcher_tells_what_a_rank_told(parent: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_launcher_passes_on_the_error_of_a_rank(
+    parent: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def start(command: list[str], **_: Any) -> subprocess.CompletedProcess:
-        (Path(command[-1]) / launch.TOLD).write_text("row r0: no completion; fix the source")
+        (Path(command[-1]) / launch.ERROR).write_text("row r0: no completion; fix the source")
         return subprocess.CompletedProcess(command, 1)
 
     monkeypatch.setattr(launch.subprocess, "run", start)
