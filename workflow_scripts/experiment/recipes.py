@@ -9,7 +9,7 @@ A recipe is the canonical JSON of
 
 import importlib.metadata
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -27,6 +27,8 @@ from workflow_scripts.experiment.table_of_models import Experiment
 from workflow_scripts.generate.engines import ENGINES
 from workflow_scripts.llm import prompts
 from workflow_scripts.llm.request import RULES
+from workflow_scripts.metrics import METRICS
+from workflow_scripts.metrics.measures import MEASURES
 from workflow_scripts.miniature.words import LEXICON
 from workflow_scripts.paper import published
 from workflow_scripts.paper.kinds import COMPARING, MEASURING
@@ -170,34 +172,34 @@ class Recipes:
         work = self.config.generation.model_dump()
         work |= {} if work["temperature"] else GREEDY
         chosen = [work["engine"]] if work["engine"] in ENGINES else ENGINES  # auto: which one, the machine decides
-        row = {part: sha for name in chosen for part, sha in fingerprint.of(f"generate.engines.{name}").items()}
-        return _recipe("generate", work, {"model": model, "suites": self.answered_suites()}, row)
+        names = {"model": model, "suites": self.answered_suites()}
+        return _recipe("generate", work, names, _rows("generate.engines", chosen))
 
     def answered_suites(self) -> list[str]:
         """The suites that models answer: all but those that bring their answers along."""
-        return [name for name, suite in self.config.suites.items() if suite.metric != "labels"]
+        return [name for name, suite in self.config.suites.items() if not METRICS[suite.metric].labelled]
 
     def judgment(self, judge: str, model: str | None, suite: str, against: str | None = None) -> str:
         """The scores of a model's answers to a suite; `against` another model than the baseline, if given."""
         chosen = self.config.suites[suite]
+        metric = METRICS[chosen.metric]
         settings = self.config.judges[judge].model_dump(exclude=ACCESS | {"harm", "preference", "models"})
-        compares = chosen.metric == "preference"
-        prompt = prompts.template(getattr(self.config.judges[judge], "preference" if compares else "harm"))
+        prompt = prompts.template(getattr(self.config.judges[judge], metric.prompt))
         names = {
             "model": model,
             "judge": judge,
             "suite": suite,
-            "baseline": (against or self.config.baseline) if compares else None,
+            "baseline": (against or self.config.baseline) if metric.compares else None,
         }
         if settings["model"].startswith(RULES):
             # As providers name their snapshots: other rules or other faults, other requests.
             settings["model"] += f"-{_rules()}"
             if settings["faults"]:
                 settings["model"] += f"-{hashing.of_json(settings['faults'])[:8]}"
-        looks = chosen.answers_in == "prompt" and chosen.metric != "labels"
+        looks = chosen.answers_in == "prompt" and not metric.labelled
         languages = sorted(self.config.languages) if looks else None
         work = {**settings, "metric": chosen.metric, "prompt": prompt, "languages": languages}
-        return _recipe("judge", work, names)
+        return _recipe("judge", work, names, _rows("metrics", [chosen.metric]))
 
     def batch(self, judge: str, model: str | None) -> str:
         """What a judge is asked about a model, in one go; about the labelled sets where the model is None."""
@@ -211,7 +213,7 @@ class Recipes:
             for one in judgments
         ]
         work = {"settings": settings, "prompts": prompts, "questions": questions}
-        return _recipe("submit", work, {"judge": judge, "model": model})
+        return _recipe("submit", work, {"judge": judge, "model": model}, _rows("metrics", prompts))
 
     def collection(self, judge: str, model: str | None) -> str:
         """The answers of a judge to what it was asked about a model."""
@@ -221,7 +223,7 @@ class Recipes:
         """Everything that a judge is asked, but for labelled answers: each model and suite, and the contrasts."""
         config, chosen = self.config, self.config.judges[judge].models
         models = [m for m in self.experiment.evaluated if chosen is None or m in {*chosen, config.baseline}]
-        compared = [name for name in self.answered_suites() if config.suites[name].metric == "preference"]
+        compared = [name for name in self.answered_suites() if METRICS[config.suites[name].metric].compares]
         found = [
             Judged(judge, model, suite)
             for model in models
@@ -234,7 +236,7 @@ class Recipes:
 
     def labelled(self) -> list[tuple[str, str]]:
         """Judge and suite of every labelled set that measures a judge."""
-        suites = [name for name, suite in self.config.suites.items() if suite.metric == "labels"]
+        suites = [name for name, suite in self.config.suites.items() if METRICS[suite.metric].labelled]
         return [(judge, suite) for judge in self.config.judges for suite in suites]
 
     def item_scores(self, section: str, name: str) -> list[Judged]:
@@ -261,11 +263,11 @@ class Recipes:
 
     def table(self, name: str) -> str:
         """A table."""
-        return _recipe("table", self._item("tables", name), {})
+        return _recipe("table", self._item("tables", name), {}, self._item_rows("tables", name))
 
     def figure(self, name: str) -> str:
         """A figure."""
-        return _recipe("figure", self._item("figures", name), {})
+        return _recipe("figure", self._item("figures", name), {}, self._item_rows("figures", name))
 
     def item_models(self, section: str, name: str) -> list[str]:
         """The models whose scores a table or figure is made from, the baseline first; or whose curves it shows."""
@@ -333,7 +335,7 @@ class Recipes:
             "completers": completers,
             "judge": {**asked, "harm": prompts.template(judge.harm)},
         }
-        return _recipe("synthesise", work, {"seeds": source.synthesise})
+        return _recipe("synthesise", work, {"seeds": source.synthesise}, _rows("metrics", ["harm"]))
 
     def _train(self, model: Model, seed: int) -> dict[str, Any]:
         assert isinstance(model.row, Train) and isinstance(model.settings, Training)
@@ -370,6 +372,15 @@ class Recipes:
             "published": _published(config.reproduces, name),
         }
 
+    def _item_rows(self, section: str, name: str) -> dict[str, str]:
+        """The code of the item's kind and of the measures that it prints."""
+        item = _items(self.config, section)[name]
+        # Captions say how harmful the baseline is; lengths are controlled for by wins.
+        measures = {*item.metrics, "harmful", "win"} & set(MEASURES)
+        metrics = {metric for measure in measures if (metric := MEASURES[measure].metric)}
+        kind = _rows(f"paper.{section}", [item.kind])
+        return {**kind, **_rows("metrics.measures", measures), **_rows("metrics", metrics)}
+
     def _contrasts(self, item: Any) -> list[str]:
         """The contrasts that an item prints."""
         return (item.contrasts or list(self.config.contrasts)) if item.kind in COMPARING else []
@@ -404,6 +415,11 @@ def _items(config: Config, section: str) -> dict[str, Any]:
 def module_of(stage: str) -> str:
     """The module of a stage's command: the file of its name in its room."""
     return job.module_of(stage).partition(".")[2]
+
+
+def _rows(place: str, names: Iterable[str]) -> dict[str, str]:
+    """The code of some rows of a registry."""
+    return {part: sha for name in names for part, sha in fingerprint.of(f"{place}.{name}").items()}
 
 
 def _recipe(stage: str, work: dict[str, Any], names: dict[str, Any], row: Mapping[str, str] = {}) -> str:

@@ -13,6 +13,8 @@ from workflow_scripts.base import hashing
 from workflow_scripts.config.models import Train
 from workflow_scripts.experiment.recipes import ACCESS, WORK, Recipes
 from workflow_scripts.experiment.table_of_models import load
+from workflow_scripts.metrics import METRICS
+from workflow_scripts.metrics.measures import MEASURES
 
 CHECKED = yaml.safe_load((Path(__file__).parents[2] / "configs/checked.yaml").read_text(encoding="utf-8"))
 CHECKED["merging"]["dare"] = {"method": "dare_ties", "base": "base", "weights": 1, "density": 0.5, "seed": 0}
@@ -249,6 +251,18 @@ def test_every_stage_names_its_work_and_the_versions_it_depends_on():
         assert set(recipe) == {"stage", "work", "names", "code"}
         assert set(recipe["work"]["versions"]) == set(WORK[recipe["stage"]][2])
         assert not recipe["work"]["code"].keys() & recipe["code"].keys()
+
+
+def test_rows_of_registries_count_where_they_are_chosen_and_nowhere_else():
+    def rows(name, place):
+        parts = [part.removeprefix(f"{place}.").split(".") for part in json.loads(BEFORE[name])["work"]["code"]]
+        return {part[0] for part in parts if len(part) == 2 and not part[0].startswith("_") and part[1].isupper()}
+
+    assert rows("scores rules mix redteam", "metrics") & set(METRICS) == {"harm"}
+    assert rows("source synthetic", "metrics") & set(METRICS) == {"harm"}
+    assert rows("table plain", "metrics.measures") & set(MEASURES) == {"harm", "harmful", "win"}
+    assert "paper.tables.cells.render" in json.loads(BEFORE["table plain"])["work"]["code"]
+    assert "paper.tables.verdicts.render" not in json.loads(BEFORE["table plain"])["work"]["code"]
 
 
 def test_the_rules_are_part_of_what_the_miniatures_judge_is_asked_by_and_of_no_other():
