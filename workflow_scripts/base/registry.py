@@ -1,6 +1,7 @@
 """Variation as data: a registry is a folder, a row of it is a file, and a row's name is that of its file."""
 
 import importlib
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TypeVar
@@ -52,5 +53,5 @@ class Registry(Mapping[str, Row]):
 
     def _files(self) -> list[str]:
         """Names of rows, in alphabetical order; a file whose name begins with _ is no row."""
-        folder = PACKAGE.joinpath(*self.place.split("."))
-        return sorted(file.stem for file in folder.glob("*.py") if not file.stem.startswith("_"))
+        files = os.listdir(PACKAGE.joinpath(*self.place.split(".")))  # a glob takes ten times as long
+        return sorted(file.removesuffix(".py") for file in files if file.endswith(".py") and not file.startswith("_"))
