@@ -653,7 +653,7 @@ EDITS = [
     # Code: what is only said otherwise
     *(
         Edit(f"a comment in {module}", comment(module), idle=True)
-        for module in ("training", "merging", "llm/client", "store/finished_work")
+        for module in ("train/trainer", "merge/with_mergekit", "llm/client", "store/finished_work")
     ),
     *(
         Edit(f"a docstring of {module}", docstring(module), idle=True)
@@ -662,8 +662,8 @@ EDITS = [
     # Code: what is done otherwise, with the same result.  A stage does its own work again; all after it is found again.
     Edit("code that draws mixtures", statement("data/mixture", "draw")),
     Edit("code that makes the world", statement("miniature/world", "rows")),
-    Edit("code that trains", statement("training", "train"), steps=WHOLE["steps"]),
-    Edit("code that merges", statement("merging", "merge"), merges=2),
+    Edit("code that trains", statement("train/trainer", "train"), steps=WHOLE["steps"]),
+    Edit("code that merges", statement("merge/with_mergekit", "merge"), merges=2),
     Edit("code that generates", statement("generate/engine", "start"), merges=1, completions=MODELS * PROMPTS),
     Edit("code that judges", statement("judge/scores", "judge")),
     Edit("code of the rules", statement("miniature/rule_judge", "harm"), questions=HARM + PREFERENCE, forgotten=True),

@@ -25,6 +25,7 @@ COMPANIONS = (
     "tokenizer_config.json",
     "vocab.json",
 )
+INDEX = "model.safetensors.index.json"
 FLOATS = frozenset({"F64", "F32", "F16", "BF16"})
 AGAIN = "restore it, or make the model again"
 
@@ -72,9 +73,8 @@ def tensors(model: Path) -> dict[str, Tensor]:
             raise UserError(f"{path}: no such file; {AGAIN}") from None
         except (SafetensorError, OSError) as error:
             raise UserError(f"{path}: not a whole safetensors file ({error}); {AGAIN}") from None
-    index = _index(model)
-    if index and (lost := sorted(index.keys() ^ found.keys())):
-        raise UserError(f"{_index_file(model)}: tensor {lost[0]} is not where the index says; {AGAIN}")
+    if (index := _index(model)) and (lost := sorted(index.keys() ^ found.keys())):
+        raise UserError(f"{model / INDEX}: tensor {lost[0]} is not where the index says; {AGAIN}")
     return found
 
 
@@ -98,13 +98,9 @@ def copy_companions(source: Path, target: Path) -> None:
             shutil.copyfile(source / name, target / name)
 
 
-def _index_file(model: Path) -> Path:
-    return model / "model.safetensors.index.json"
-
-
 def _index(model: Path) -> dict[str, str]:
     """The file of each tensor of sharded weights; empty where the weights are one file."""
-    path = _index_file(model)
+    path = model / INDEX
     if not path.exists():
         return {}
     files = _read_object(path).get("weight_map")
