@@ -1,4 +1,4 @@
-"""`python -m workflow_scripts <stage> ...` runs a stage as `python -m workflow_scripts.<stage> ...` does, sooner.
+"""`python -m workflow_scripts <command> ...` runs the command that is the file of that name in its room.
 
 Where a fork server is allowed (see `process.fork_server`) and runs already, it is asked before anything is imported.
 """

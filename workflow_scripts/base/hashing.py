@@ -16,7 +16,12 @@ def canonical(value: Any) -> str:
 
 def of_json(value: Any) -> str:
     """sha256 of a value's canonical text, in hex."""
-    return hashlib.sha256(canonical(value).encode()).hexdigest()
+    return of_text(canonical(value))
+
+
+def of_text(text: str) -> str:
+    """sha256 of a text, in hex."""
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def of_file(path: Path) -> str:

@@ -4,6 +4,14 @@ from workflow_scripts.config.fields import execution
 from workflow_scripts.config.section import Section
 
 
+class AskAbove(Section):
+    """How much finished work may be made again unasked, where only code or versions changed."""
+
+    gpu_hours: float = execution(0.25, neutral=0.25, ge=0)
+    cpu_hours: float = execution(0.5, neutral=0.5, ge=0, description="of jobs without a GPU")
+    usd: float = execution(1.0, neutral=1.0, ge=0, description="that judges and other language models were paid")
+
+
 class Machine(Section):
     """What jobs run on: sizes what they ask for, and the quote. It changes no result and reruns nothing."""
 
@@ -31,6 +39,11 @@ class Machine(Section):
     )
     network: bool = execution(
         False, neutral=False, description="whether jobs reach the hub; false: all must be in its cache beforehand"
+    )
+    ask_above: AskAbove = execution(
+        AskAbove(),
+        neutral=AskAbove(),
+        description="a run that would make more of it again stops and asks (`make keep`)",
     )
 
 

@@ -79,9 +79,7 @@ class Training(Section):
         100, neutral=100, ge=1, description="optimizer steps between checkpoints, from which a killed job resumes"
     )
     logging_steps: int = execution(10, neutral=10, ge=1)
-    threads: int = execution(
-        1, neutral=1, ge=1, description="CPU threads: part of the recipe, since another number gives other bits"
-    )
+    threads: int = execution(1, neutral=1, ge=1, description="CPU threads: another number gives other bits")
     beta: float = result(0.1, neutral=0.1, only=("dpo",), gt=0, description="strength of the reference model (dpo)")
     loss_type: DpoLoss = result("sigmoid", neutral="sigmoid", only=("dpo",), description="of TRL's DPOTrainer (dpo)")
     precompute_reference: bool = execution(

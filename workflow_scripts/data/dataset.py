@@ -1,23 +1,22 @@
-"""Stage: the rows of a published dataset in one schema, as its format says; see `formats`.
+"""Command: the rows of a published dataset in one schema, as its format says; see `formats`.
 
 Every source prompt gets its split here, by a hash of its id, before anything is derived from it: translations and
 syntheses inherit both, so what is held out in one language is held out in all.
 """
 
-import argparse
 import json
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
 from workflow_scripts.base import hashing, hub, records
 from workflow_scripts.base.errors import UserError
+from workflow_scripts.base.job import Job
 from workflow_scripts.data.formats import FORMATS
 from workflow_scripts.data.formats._base import HOLDS, Format, Part, Problem, Raw
-from workflow_scripts.store import checksums
+from workflow_scripts.store.outputs import write_rows
 
 SHOWN = 3  # ids in an error
 BATCH = 2000  # rows that are Python objects at a time
@@ -146,21 +145,11 @@ def _check_joined(name: str, keys: dict[str, set[str]]) -> None:
             )
 
 
-def main(arguments: list[str]) -> None:
-    """Command line of the stage."""
-    parser = argparse.ArgumentParser(prog="dataset", description=__doc__)
-    parser.add_argument("--recipe", type=json.loads, required=True)
-    parser.add_argument("--output", type=Path, required=True)
-    given = parser.parse_args(arguments)
-    work, names = given.recipe["work"], given.recipe["names"]
-    table, counts = rows(work)
-    kept = records.counts(table)
-    lineage = {
-        "recipe": given.recipe,
-        "rows": hashing.of_table(table),
-        "licences": {work["name"]: names["licence"]},
-        "counts": {**counts, **kept},
-    }
-    print(f"{work['name']}: {json.dumps({**counts, **kept})}")
-    with checksums.recording(Path("results"), [given.output]):
-        records.write(given.output, table, records.ROWS, lineage)
+def make(job: Job) -> None:
+    """Make what a job is about."""
+    name = job.settings["name"]
+    table, counts = rows(job.settings)
+    counts |= records.counts(table)
+    print(f"{name}: {json.dumps(counts)}")
+    licences = {name: job.recipe.inputs["licence"]}
+    write_rows(job, job.output("rows"), table, records.ROWS, licences=licences, counts=counts)

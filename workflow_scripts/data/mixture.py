@@ -1,8 +1,6 @@
-"""Stage: the rows of a mixture, drawn from sources in stated fractions; and which of them a training sees."""
+"""Command: the rows of a mixture, drawn from sources in stated fractions; and which of them a training sees."""
 
-import argparse
-import json
-from pathlib import Path
+import hashlib
 from typing import Any
 
 import pyarrow as pa
@@ -10,8 +8,9 @@ import pyarrow.compute as pc
 
 from workflow_scripts.base import hashing, records
 from workflow_scripts.base.errors import UserError
+from workflow_scripts.base.job import Job
 from workflow_scripts.data import allocation
-from workflow_scripts.store import checksums
+from workflow_scripts.store.outputs import write_rows
 
 
 def draw(work: dict[str, Any], sources: dict[str, pa.Table]) -> pa.Table:
@@ -61,21 +60,16 @@ def select(
     return mixture
 
 
-def main(arguments: list[str]) -> None:
-    """Command line of the stage."""
-    parser = argparse.ArgumentParser(prog="mixture", description=__doc__)
-    parser.add_argument("--recipe", type=json.loads, required=True)
-    parser.add_argument("--sources", type=Path, nargs="+", required=True)
-    parser.add_argument("--output", type=Path, required=True)
-    given = parser.parse_args(arguments)
-    paths = dict(zip(given.recipe["names"]["sources"], given.sources, strict=True))
-    table = draw(given.recipe["work"], {part: records.read(path, records.ROWS) for part, path in paths.items()})
-    sources = {part: records.lineage(path)["rows"] for part, path in paths.items()}
+def _rank(seed: int, row: str) -> str:
+    return hashlib.sha256(f"{seed}\n{row}".encode()).hexdigest()
+
+
+def make(job: Job) -> None:
+    """Make what a job is about."""
+    paths = job.named("sources")
+    table = draw(job.settings, {part: records.read(path, records.ROWS) for part, path in paths.items()})
     lineage = {
-        "recipe": given.recipe,
-        "rows": hashing.of_table(table),
-        "sources": sources,
+        "sources": {part: records.lineage(path)["rows"] for part, path in paths.items()},
         "licences": records.licences(*paths.values()),
     }
-    with checksums.recording(Path("results"), [given.output]):
-        records.write(given.output, table, records.MIXTURE, lineage)
+    write_rows(job, job.output("rows"), table, records.MIXTURE, **lineage)

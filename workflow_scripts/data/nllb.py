@@ -12,7 +12,7 @@ from transformers.utils import logging
 from workflow_scripts.base import work_counter
 from workflow_scripts.base.errors import UserError
 from workflow_scripts.base.languages import LANGUAGES
-from workflow_scripts.data.translators import Piece
+from workflow_scripts.data.translator import Piece
 
 
 class Engine:

@@ -1,4 +1,4 @@
-"""Stage: what training and evaluation have in common: source prompts, and runs of words. A breach stops the run.
+"""Command: what training and evaluation have in common: source prompts, and runs of words. A breach stops the run.
 
 Ids are what bookkeeping promises; runs of words are what it cannot promise, as where two datasets took one prompt from
 the same place.  Two rows share a source prompt if their sources are of one origin (a translation or synthesis is of its
@@ -10,9 +10,7 @@ whole, with whole prompts of training: what is a phrase by itself may stand in a
 spaces between words is compared by its characters.
 """
 
-import argparse
 import hashlib
-import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -23,10 +21,11 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from workflow_scripts.base import hashing, records
+from workflow_scripts.base import records
 from workflow_scripts.base.errors import UserError
+from workflow_scripts.base.job import Job
 from workflow_scripts.base.text import UNITS, is_unspaced
-from workflow_scripts.store import checksums
+from workflow_scripts.store.outputs import write_rows
 
 SHOWN = 3  # ids in an error
 CHUNK = 2000  # training rows that are hashed at a time
@@ -214,32 +213,21 @@ def complaint(found: pa.Table, place: Path) -> str | None:
     )
 
 
-def main(arguments: list[str]) -> None:
-    """Command line of the stage."""
-    parser = argparse.ArgumentParser(prog="overlap", description=__doc__)
-    parser.add_argument("--recipe", type=json.loads, required=True)
-    parser.add_argument("--mixtures", type=Path, nargs="*", default=[])
-    parser.add_argument("--suites", type=Path, nargs="*", default=[])
-    parser.add_argument("--output", type=Path, required=True)
-    given = parser.parse_args(arguments)
-    names = given.recipe["names"]
-    mixtures = dict(zip(names["mixtures"], given.mixtures, strict=True))
-    suites = dict(zip(names["suites"], given.suites, strict=True))
-    found = find(given.recipe["work"], _read(mixtures, records.MIXTURE), _read(suites, records.ROWS))
+def make(job: Job) -> None:
+    """Make what a job is about."""
+    mixtures, suites = job.named("mixtures"), job.named("suites")
+    found = find(job.settings, _read(mixtures, records.MIXTURE), _read(suites, records.ROWS))
     lineage = {
-        "recipe": given.recipe,
-        "rows": hashing.of_table(found),
         "mixtures": {name: records.lineage(path)["rows"] for name, path in mixtures.items()},
         "suites": {name: records.lineage(path)["rows"] for name, path in suites.items()},
     }
     # Snakemake deletes what a failed job was to make, so what stops the run is put beside it.
-    breach = given.output.with_name("overlap-breach.parquet")
+    breach = job.output("found").with_name("overlap-breach.parquet")
     if message := complaint(found, breach):
-        records.write(breach, found, records.OVERLAP, lineage)
+        write_rows(job, breach, found, records.OVERLAP, **lineage)
         raise UserError(message)
     breach.unlink(missing_ok=True)
-    with checksums.recording(Path("results"), [given.output]):
-        records.write(given.output, found, records.OVERLAP, lineage)
+    write_rows(job, job.output("found"), found, records.OVERLAP, **lineage)
 
 
 def _read(paths: Mapping[str, Path], schema: pa.Schema) -> dict[str, pa.Table]:

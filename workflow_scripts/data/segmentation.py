@@ -14,7 +14,7 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from workflow_scripts.data.translators import Translator
+from workflow_scripts.data.translator import Translator
 
 _SHORT = """
     mr mrs ms dr prof sr sra srta st no nos vs cf etc e.g i.e fig figs al approx dept inc ltd vol p pp

@@ -1,7 +1,5 @@
-"""Stage: the rows of a source, from the miniature's world or from a file."""
+"""Command: the rows of a source, from the miniature's world or from a file."""
 
-import argparse
-import json
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -15,8 +13,9 @@ import pyarrow.parquet as pq
 
 from workflow_scripts.base import hashing, records
 from workflow_scripts.base.errors import UserError
+from workflow_scripts.base.job import Job
 from workflow_scripts.miniature import world
-from workflow_scripts.store import checksums
+from workflow_scripts.store.outputs import write_rows
 
 SPLITS = ("train", "validation", "test")
 BLOCK = 1 << 26  # bytes that a row of text may have
@@ -117,20 +116,9 @@ def _numbered(names: list[str]) -> list[str]:
     return numbered
 
 
-def main(arguments: list[str]) -> None:
-    """Command line of the stage."""
-    parser = argparse.ArgumentParser(prog="source", description=__doc__)
-    parser.add_argument("--recipe", type=json.loads, required=True)
-    parser.add_argument("--file", type=Path)
-    parser.add_argument("--output", type=Path, required=True)
-    given = parser.parse_args(arguments)
-    table = rows(given.recipe["work"], given.file)
-    work = given.recipe["work"]
-    lineage = {
-        "recipe": given.recipe,
-        "rows": hashing.of_table(table),
-        "licences": {work["name"]: work.get("licence")},
-        "counts": records.counts(table),
-    }
-    with checksums.recording(Path("results"), [given.output]):
-        records.write(given.output, table, records.ROWS, lineage)
+def make(job: Job) -> None:
+    """Make what a job is about."""
+    file = job.files.get("file")
+    table = rows(job.settings, file[0] if file else None)
+    licences = {job.settings["name"]: job.recipe.inputs["licence"]}
+    write_rows(job, job.output("rows"), table, records.ROWS, licences=licences, counts=records.counts(table))

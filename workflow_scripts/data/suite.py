@@ -1,17 +1,15 @@
-"""Stage: the prompts of a suite, which every model answers."""
+"""Command: the prompts of a suite, which every model answers."""
 
-import argparse
-import json
 from collections import Counter
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from workflow_scripts.base import hashing, records
+from workflow_scripts.base import records
 from workflow_scripts.base.errors import UserError
-from workflow_scripts.store import checksums
+from workflow_scripts.base.job import Job
+from workflow_scripts.store.outputs import write_rows
 
 
 def choose(work: dict[str, Any], source: pa.Table) -> pa.Table:
@@ -36,21 +34,13 @@ def choose(work: dict[str, Any], source: pa.Table) -> pa.Table:
     return source.filter(pa.array(keep, pa.bool_()))
 
 
-def main(arguments: list[str]) -> None:
-    """Command line of the stage."""
-    parser = argparse.ArgumentParser(prog="suite", description=__doc__)
-    parser.add_argument("--recipe", type=json.loads, required=True)
-    parser.add_argument("--source", type=Path, required=True)
-    parser.add_argument("--output", type=Path, required=True)
-    given = parser.parse_args(arguments)
-    table = choose(given.recipe["work"], records.read(given.source, records.ROWS))
-    source = records.lineage(given.source)["rows"]
+def make(job: Job) -> None:
+    """Make what a job is about."""
+    path = job.file("source")
+    table = choose({**job.settings, "source": job.recipe.inputs["source"]}, records.read(path, records.ROWS))
     lineage = {
-        "recipe": given.recipe,
-        "rows": hashing.of_table(table),
-        "source": source,
-        "licences": records.licences(given.source),
+        "source": records.lineage(path)["rows"],
+        "licences": records.licences(path),
         "counts": records.counts(table),
     }
-    with checksums.recording(Path("results"), [given.output]):
-        records.write(given.output, table, records.ROWS, lineage)
+    write_rows(job, job.output("rows"), table, records.ROWS, **lineage)

@@ -1,24 +1,21 @@
-"""Stage: safety data from seeds: a model rephrases them, others answer, a judge says which answers are safe.
+"""Command: safety data from seeds: a model rephrases them, others answer, a judge says which answers are safe.
 
 Source: the recipe of "The Multilingual Alignment Prism", arXiv 2406.18682.  Safe answers become SFT targets; where a
 prompt got harmful ones too, each safe answer is set against one of them, which makes a pair for DPO.  What falls out on
 the way is counted by its reason, and nothing that a provider refuses is asked again.
 """
 
-import argparse
-import json
-import os
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterator
 from itertools import cycle
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import pyarrow as pa
 
 from workflow_scripts.base import hashing, records
 from workflow_scripts.base.errors import UserError
+from workflow_scripts.base.job import STORE, Job, Made
 from workflow_scripts.base.text import detector
 from workflow_scripts.judge import questions, scores
 from workflow_scripts.llm import prompts
@@ -26,7 +23,7 @@ from workflow_scripts.llm.client import Client
 from workflow_scripts.llm.parameters import request_parameters
 from workflow_scripts.llm.request import Answer, Request
 from workflow_scripts.metrics import METRICS
-from workflow_scripts.store import checksums
+from workflow_scripts.store.outputs import write_rows
 
 # section of the config, key in it, requests -> answers in order
 Ask = Callable[[str, str, list[Request]], list[Answer]]
@@ -291,31 +288,26 @@ def _spoken_as(spoken: str | None, language: str) -> str:
     return "kept" if spoken in (None, language) else "wrong_language"
 
 
-def main(arguments: list[str]) -> None:
-    """Command line of the stage."""
-    parser = argparse.ArgumentParser(prog="synthesise", description=__doc__)
-    parser.add_argument("--recipe", type=json.loads, required=True)
-    parser.add_argument("--how", type=json.loads, default=os.environ.get("MIXMERGE_HOW"), help="see Recipes.how")
-    parser.add_argument("--seeds", type=Path, required=True)
-    parser.add_argument("--store", type=Path, required=True)
-    parser.add_argument("--output", type=Path, required=True)
-    parser.add_argument("--yields", type=Path, required=True)
-    given = parser.parse_args(arguments)
-    seeds = records.read(given.seeds, records.ROWS)
+def make(job: Job) -> Made:
+    """Make what a job is about."""
+    seeds = records.read(job.file("seeds"), records.ROWS)
+
+    spent = 0.0
 
     def ask(section: str, key: str, requests: list[Request]) -> list[Answer]:
-        with Client(given.how[section][key], given.store / "judgments") as client:
-            return client.answers(requests)
+        nonlocal spent
+        with Client(job.execution[section][key], STORE / "judgments") as client:
+            answers = client.answers(requests)
+        spent += client.usd
+        return answers
 
-    made, yields = rows(given.recipe["work"], seeds, ask)
+    made, yields = rows(job.settings, seeds, ask)
     print(*summary(yields), sep="\n", flush=True)
     lineage = {
-        "recipe": given.recipe,
         "seeds": hashing.of_table(seeds),
-        "rows": hashing.of_table(made),
-        "licences": records.licences(given.seeds),
+        "licences": records.licences(job.file("seeds")),
         "counts": records.counts(made),
     }
-    with checksums.recording(Path("results"), [given.output, given.yields]):
-        records.write(given.yields, yields, records.SYNTHESIS, lineage)
-        records.write(given.output, made, records.ROWS, lineage)
+    write_rows(job, job.output("yields"), yields, records.SYNTHESIS, **lineage)
+    write_rows(job, job.output("rows"), made, records.ROWS, **lineage)
+    return Made(usd=spent)

@@ -1,23 +1,21 @@
-"""Stage: the rows of a source with their translations, and how good each of these looks."""
+"""Command: the rows of a source with their translations, and how good each of these looks."""
 
-import argparse
 import json
-import os
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import pyarrow as pa
 
-from workflow_scripts.base import hashing, records
+from workflow_scripts.base import records
 from workflow_scripts.base.errors import UserError
+from workflow_scripts.base.job import Job, Made
 from workflow_scripts.base.text import detector, repeated
 from workflow_scripts.data import translators
 from workflow_scripts.data.segmentation import Part, cut
-from workflow_scripts.data.translators import Piece, Translator
-from workflow_scripts.store import checksums
+from workflow_scripts.data.translator import Piece, Translator
+from workflow_scripts.store.outputs import write_rows
 
 FIELDS = ("prompt", "completion", "rejected")
 
@@ -171,30 +169,20 @@ def _detector(languages: set[str]) -> Callable[[str], str | None] | None:
         return None
 
 
-def main(arguments: list[str]) -> None:
-    """Command line of the stage."""
-    parser = argparse.ArgumentParser(prog="translate", description=__doc__)
-    parser.add_argument("--recipe", type=json.loads, required=True)
-    parser.add_argument("--how", type=json.loads, default=os.environ.get("MIXMERGE_HOW"), help="see Recipes.how")
-    parser.add_argument("--source", type=Path, required=True)
-    parser.add_argument("--store", type=Path, required=True)
-    parser.add_argument("--output", type=Path, required=True)
-    parser.add_argument("--quality", type=Path, required=True)
-    given = parser.parse_args(arguments)
-    work, names = given.recipe["work"], given.recipe["names"]
-    source = records.read(given.source, records.ROWS)
-    translator = translators.start(work["translator"], given.how["translators"][names["translator"]], given.store)
-    made = derive(work, source, translator)
+def make(job: Job) -> Made:
+    """Make what a job is about."""
+    original, about = job.file("source"), job.recipe.inputs
+    source = records.read(original, records.ROWS)
+    translator = translators.start(job)
+    made = derive(job.settings, source, translator)
     counts = {**made.counts, **records.counts(made.rows)}
+    print(f"{job.settings['name']}: {json.dumps(counts)}")
     lineage = {
-        "recipe": given.recipe,
-        "rows": hashing.of_table(made.rows),
-        "source": records.lineage(given.source)["rows"],
-        "licences": records.licences(given.source) | {names["translator"]: names["licence"]},
+        "source": records.lineage(original)["rows"],
+        "licences": records.licences(original) | {about["translator"]: about["licence"]},
         "counts": counts,
         "translations": translator.place,
     }
-    print(f"{work['name']}: {json.dumps(counts)}")
-    with checksums.recording(Path("results"), [given.quality, given.output]):
-        records.write(given.quality, made.qualities, records.TRANSLATIONS, lineage)
-        records.write(given.output, made.rows, records.ROWS, lineage)
+    write_rows(job, job.output("quality"), made.qualities, records.TRANSLATIONS, **lineage)
+    write_rows(job, job.output("rows"), made.rows, records.ROWS, **lineage)
+    return Made(usd=translator.usd)

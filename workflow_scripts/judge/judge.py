@@ -1,61 +1,60 @@
-"""Stage: the scores of one model's answers to a suite, by one judge."""
+"""Command: the scores of one model's answers to a suite, by one judge."""
 
-import argparse
-import json
-import os
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
 from workflow_scripts.base import hashing, records
 from workflow_scripts.base.errors import UserError
+from workflow_scripts.base.job import STORE, Job, Made, made_by
 from workflow_scripts.base.text import detector
 from workflow_scripts.judge import questions, scores
 from workflow_scripts.llm.client import Client
 from workflow_scripts.llm.request import RULES
 from workflow_scripts.process import command
-from workflow_scripts.store import checksums
+from workflow_scripts.store.outputs import write_rows
 
 
-def main(arguments: list[str]) -> None:
-    """Command line of the stage."""
-    parser = argparse.ArgumentParser(prog="judge", description=__doc__)
-    parser.add_argument("--recipe", type=json.loads, required=True)
-    parser.add_argument("--how", type=json.loads, default=os.environ.get("MIXMERGE_HOW"), help="see Recipes.how")
-    parser.add_argument("--suite", type=Path, required=True)
-    parser.add_argument("--generations", type=Path, nargs="?", help="none: judge the suite's own, labelled answers")
-    parser.add_argument("--baseline", type=Path, nargs="?")
-    parser.add_argument("--store", type=Path, required=True)
-    parser.add_argument("--output", type=Path, required=True)
-    given = parser.parse_args(arguments)
-    work, names = given.recipe["work"], given.recipe["names"]
-    settings = {**work, **given.how["judges"][names["judge"]]}
-    suite, answered, baseline = questions.read(names, given.suite, given.generations, given.baseline)
-    with Client(settings, given.store / "judgments", _rules(work, suite)) as client:
+def make(job: Job) -> Made:
+    """Make what a job is about."""
+    settings, about = _settings(job), job.recipe.inputs
+    suite, answers, others = job.file("suite"), *(next(iter(job.files[r]), None) for r in ("generations", "baseline"))
+    prompts, answered, baseline = questions.read(about, suite, answers, others)
+    with Client(settings, STORE / "judgments", _rules(settings, prompts)) as client:
         table = scores.judge(
-            work["metric"], names["judge"], settings, work["prompt"], answered, baseline, names["baseline"], client
+            *(settings["metric"], about["judge"], settings, settings["prompt"]),
+            *(answered, baseline, about["baseline"], client),
         )
     if lost := table["missing"].to_pylist().count("error"):
         raise UserError(
-            f"{names['judge']}: {lost} of {len(table)} requests about {names['model']} failed after all retries; "
+            f"{about['judge']}: {lost} of {len(table)} requests about {about['model']} failed after all retries; "
             "what was answered is kept, the same command asks for the rest"
         )
-    spoken = detector(work["languages"]) if work["languages"] else None
-    table = scores.described(table, answered, suite, spoken)
-    known = records.lineage(given.generations) if given.generations else {}
-    lineage = {
-        "recipe": given.recipe,
-        "model": known.get("model"),
-        "manifest": known.get("manifest"),
+    spoken = detector(settings["languages"]) if settings["languages"] else None
+    table = scores.described(table, answered, prompts, spoken)
+    known = records.lineage(answers) if answers else {}
+    lineage = {name: known.get(name) for name in ("model", "manifest")} | {
         "trainings": known.get("trainings", {}),
-        "licences": records.licences(given.suite, *filter(None, [given.generations, given.baseline])),
-        "generations": hashing.of_file(given.generations or given.suite),
-        "baseline": hashing.of_file(given.baseline) if given.baseline else None,
+        "made_by": made_by(job.recipe, known.get("made_by", {})),
+        "licences": records.licences(suite, *filter(None, [answers, others])),
+        "generations": hashing.of_file(answers or suite),
+        "baseline": hashing.of_file(others) if others else None,
     }
-    with checksums.recording(Path("results"), [given.output]):
-        records.write(given.output, table, records.SCORES, lineage)
+    write_rows(job, job.output("scores"), table, records.SCORES, **lineage)
+    return Made(usd=client.usd)
+
+
+def _settings(job: Job) -> dict[str, Any]:
+    """What the judge is asked with; the miniature's is named after its rules, as providers name their snapshots.
+
+    Other rules, words or faults, other requests.
+    """
+    settings = job.settings | job.execution
+    if version := job.recipe.code.get("rule_judge"):
+        rules = [version, settings["lexicon"], settings["faults"]]
+        settings["model"] += f"-{hashing.of_json(rules)[:8]}"
+    return settings
 
 
 def _rules(work: dict[str, Any], suite: pa.Table) -> tuple[str, Callable[[], Any]] | None:

@@ -66,6 +66,7 @@ class Client:
         self._synced = 0.0
         self._is_free = provider is not None
         self._spent = 0.0  # US dollars in the ledger, where there is a budget
+        self.usd = 0.0  # that the answers given so far cost, whenever they were asked for
 
     def __enter__(self) -> Self:
         return self
@@ -101,6 +102,7 @@ class Client:
                 known |= self._loop.run(self._answer_all(list(owed.values())))
             finally:
                 self.rows.commit()
+        self.usd += sum(known[key].cost_usd or 0.0 for key in {request.key for request in requests})
         return [known[request.key] for request in requests]
 
     def owed(self, requests: Iterable[Request]) -> dict[str, Request]:

@@ -80,8 +80,8 @@ class RuleJudge:
     """The rules as a custom handler of litellm: `{"provider": "mixmerge", "custom_handler": RuleJudge(references)}`.
 
     It reads the fenced parts PROMPT and RESPONSE, or PROMPT, RESPONSE_A and RESPONSE_B, of the messages, and nothing
-    else of them.  Each request counts as one of the meter's `judge_requests`.  litellm calls no other methods of a
-    `CustomLLM` for a completion, so this class need not derive from it, and the rules cost no import of litellm.
+    else of them.  Each request counts as one of the work counter's `judge_requests`.  litellm calls no other methods of
+    a `CustomLLM` for a completion, so this class need not derive from it, and the rules cost no import of litellm.
 
     Args:
         references: each prompt's `reference`.

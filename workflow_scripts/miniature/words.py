@@ -8,6 +8,8 @@ from typing import Any
 
 import yaml
 
+from workflow_scripts.base import hashing
+
 LANGUAGES = ("en", "hi", "fr", "es", "ar", "ru")
 LEXICON = Path(__file__).parent / "lexicon"
 
@@ -22,6 +24,12 @@ def lexicon(language: str) -> dict[str, Any]:
         for concept, forms in texts["words"].items()
     }
     return texts
+
+
+@cache
+def version() -> str:
+    """Which words these are: they are code in all but name, of the world and of its judge's rules."""
+    return hashing.of_json({path.stem: hashing.of_file(path) for path in sorted(LEXICON.glob("*.yaml"))})[:12]
 
 
 @cache

@@ -3,6 +3,7 @@
 {"schema": 1, "model": <content>, "files": {name: sha256}, "recipe": {...}, "store": <key>,
  "parents": {name: {"model": <content>, "manifest": <sha256>}}, "data": <content or null>,
  "trainings": {<key>: {"rows", "examples", "tokens", "steps"}} of the model and all its ancestors,
+ "made_by": {<unit of code>: [<versions>]} of them as well,
  "licences": {<source, translator or loaded model>: <licence>} of all that they were made of, "facts": {...}}
 """
 
@@ -12,18 +13,18 @@ from typing import Any
 
 from workflow_scripts.base import hashing
 from workflow_scripts.base.errors import UserError
+from workflow_scripts.base.job import RESULTS, STORE, Job, made_by
 from workflow_scripts.store import checksums, finished_work
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+ANYWHERE = "[!.]*/**/manifest.json"  # below results/
 CURVE = "curve.parquet"  # in a training's entry: no part of the model
 
 
 def publish(
-    store_folder: Path,
+    job: Job,
     key: str,
     entry: dict[str, Any],
-    folder: Path,
-    recipe: dict[str, Any],
     parents: dict[str, Path] | None = None,
     data: str | None = None,
     temporary: bool = False,
@@ -32,22 +33,21 @@ def publish(
     """Put a model's files from the store into its folder, with recipe.json and, last, manifest.json.
 
     Args:
-        store_folder: the store that has the entry.
-        key: of the entry.
+        job: that makes the model.
+        key: of its entry in the store.
         entry: what the store says of it; a fact `cost` is that of a training.
-        folder: the model's place in results/.
-        recipe: of the model, with its names.
         parents: the folders of the models it was made from, by name.
         data: content of the rows it was trained on.
         temporary: leave its files in the store.
         licences: of what the model was made of besides its parents, by name; None where none is declared.
     """
+    folder, recipe = job.output("manifest").parent, job.recipe._asdict()
     described = {name: read(path) for name, path in (parents or {}).items()}
     trainings: dict[str, Any] = {}
     inherited: dict[str, Any] = {}
     for parent in described.values():
         trainings |= parent["trainings"]
-        inherited |= parent.get("licences", {})
+        inherited |= parent["licences"]
     inherited |= {name: licence for name, licence in (licences or {}).items() if licence}
     facts = dict(entry["facts"])
     if cost := facts.pop("cost", None):
@@ -65,19 +65,19 @@ def publish(
         },
         "data": data,
         "trainings": trainings,
+        "made_by": made_by(job.recipe, *(parent["made_by"] for parent in described.values())),
         "licences": inherited,
         "facts": facts,
     }
     placed = [] if temporary else list(files)
     for path in folder.glob("*"):  # files of a model that was here before would be loaded with this one's
-        if path.is_file() and path.name not in placed:
+        if path.is_file() and path.name not in placed and path != job.record:
             path.unlink()
-    with checksums.recording(Path("results"), [folder / name for name in [*placed, "recipe.json", "manifest.json"]]):
-        finished_work.link(store_folder, key, placed, folder)
+    with checksums.recording(RESULTS, [folder / name for name in [*placed, "recipe.json", "manifest.json"]]):
+        finished_work.link(STORE, key, placed, folder)
         for name, content in (("recipe.json", recipe), ("manifest.json", manifest)):
-            finished_work.write_text(
-                folder / name, json.dumps(content, indent=1, ensure_ascii=False, sort_keys=True) + "\n"
-            )
+            text = json.dumps(content, indent=1, ensure_ascii=False, sort_keys=True)
+            finished_work.write_text(folder / name, f"{text}\n")
 
 
 def read(folder: Path) -> dict[str, Any]:
@@ -122,17 +122,17 @@ def is_temporary(folder: Path, described: dict[str, Any]) -> bool:
     return described["recipe"]["stage"] == "merge" and not any((folder / name).exists() for name in described["files"])
 
 
-def waiting(store_folder: Path, results: Path) -> set[str]:
+def waiting() -> set[str]:
     """Keys of the temporary merges whose weights lie in the store, for answers that are not all there."""
-    models = [(path.parent, read(path.parent)) for path in results.glob("*/seed*/models/*/manifest.json")]
+    models = [(path.parent, read(path.parent)) for path in RESULTS.glob(ANYWHERE)]
     keys = {described["store"] for folder, described in models if is_temporary(folder, described)}
-    return {key for key in keys if (entry := finished_work.known(store_folder, key)) and not entry["released"]}
+    return {key for key in keys if (entry := finished_work.known(STORE, key)) and not entry["released"]}
 
 
-def release(store_folder: Path, key: str, results: Path) -> None:
+def release(key: str) -> None:
     """Let a temporary merge's weights go, unless a model that is kept is the same: its files may be links to them."""
-    for path in results.glob("*/seed*/models/*/manifest.json"):
+    for path in RESULTS.glob(ANYWHERE):
         described = read(path.parent)
         if described["store"] == key and not is_temporary(path.parent, described):
             return
-    finished_work.release(store_folder, key)
+    finished_work.release(STORE, key)

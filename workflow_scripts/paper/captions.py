@@ -39,10 +39,13 @@ def facts(found: list[Line], item: Mapping[str, Any], scores: Scores, limits: st
     return " ".join(text)
 
 
-def data_under(scores: Scores) -> list[str]:
-    """The note on licences, where some are declared."""
+def origin(scores: Scores) -> list[str]:
+    """Notes on what the numbers rest on: licences, where some are declared, and versions of code, where they differ."""
     by_licence: dict[str, list[str]] = {}
     for name, licence in sorted(scores.licences.items()):
         by_licence.setdefault(licence, []).append(name)
-    listed = "; ".join(f"{licence} ({', '.join(names)})" for licence, names in sorted(by_licence.items()))
-    return [f"Data under: {listed}."] if listed else []
+    licences = "; ".join(f"{licence} ({', '.join(names)})" for licence, names in sorted(by_licence.items()))
+    differing = {unit: versions for unit, versions in sorted(scores.made_by.items()) if len(versions) > 1}
+    versions = "; ".join(f"{unit} ({' | '.join(by)})" for unit, by in differing.items())
+    notes = {"Data under": licences, "Made by more than one version": versions}
+    return [f"{title}: {text}." for title, text in notes.items() if text]

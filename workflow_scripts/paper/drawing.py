@@ -10,8 +10,8 @@ from matplotlib.colors import is_color_like
 from matplotlib.figure import Figure
 
 from workflow_scripts.base.errors import UserError
-from workflow_scripts.paper.figures import FIGURES, Curves
-from workflow_scripts.paper.figures._parts import INK
+from workflow_scripts.paper.figures import FIGURES
+from workflow_scripts.paper.figures._parts import INK, Curves
 from workflow_scripts.paper.scores import Scores
 
 STYLE: list[Any] = [

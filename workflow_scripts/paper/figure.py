@@ -1,34 +1,23 @@
-"""Stage: a figure, from scores (or learning curves) alone, as SVG and PNG, and the numbers it draws as CSV."""
-
-import argparse
-import json
-from pathlib import Path
+"""Command: a figure, from scores (or learning curves) alone, as SVG and PNG, and the numbers it draws as CSV."""
 
 import pyarrow as pa
 
 from workflow_scripts.base import hashing, records
+from workflow_scripts.base.job import Job
 from workflow_scripts.paper import scores
 from workflow_scripts.process import command
-from workflow_scripts.store import checksums, finished_work
+from workflow_scripts.store.outputs import write_bytes
 
 
-def main(arguments: list[str]) -> None:
-    """Command line of the stage."""
-    parser = argparse.ArgumentParser(prog="figure", description=__doc__)
-    parser.add_argument("--recipe", type=json.loads, required=True)
-    parser.add_argument("--scores", type=Path, nargs="*", default=[])
-    parser.add_argument("--curves", type=Path, nargs="*", default=[])
-    parser.add_argument("--output", type=Path, required=True, help="path without its ending")
-    given = parser.parse_args(arguments)
-    work = given.recipe["work"]
-    figures = command.heavy("paper.drawing")
+def make(job: Job) -> None:
+    """Make what a job is about."""
+    figures, settings, about = command.heavy("paper.drawing"), job.settings, job.recipe.inputs
+    found = scores.read(settings, zip(about["scores"], job.files["scores"], strict=True))
     curves: dict[tuple[str, int], pa.Table] = {
-        (path.stem, int(path.parts[-3].removeprefix("seed"))): records.read(path, records.CURVE)
-        for path in given.curves
+        (curve["model"], curve["seed"]): records.read(path, records.CURVE)
+        for curve, path in zip(about["curves"], job.files["curves"], strict=True)
     }
-    drawn = figures.draw(work["item"], scores.item(work), scores.read(work, given.scores), curves)
-    note = f"<!-- recipe {hashing.of_json(given.recipe)} -->\n".encode()
-    for ending, content in ((".svg", drawn.svg + note), (".png", drawn.png), (".csv", drawn.csv.encode())):
-        path = given.output.with_name(given.output.name + ending)
-        with checksums.recording(Path("results"), [path]):
-            finished_work.write_bytes(path, content)
+    drawn = figures.draw(settings["item"], scores.item(settings), found, curves)
+    note = f"<!-- recipe {hashing.of_json(job.recipe._asdict())} -->\n".encode()
+    for form, content in {"svg": drawn.svg + note, "png": drawn.png, "csv": drawn.csv.encode()}.items():
+        write_bytes(job.output(form), content)

@@ -1,6 +1,6 @@
 """All scores that a table or figure reads, with what is known about their models; nothing else is read."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -8,6 +8,7 @@ from typing import Any
 import pyarrow as pa
 
 from workflow_scripts.base import records
+from workflow_scripts.base.job import MadeBy, together
 from workflow_scripts.paper.published import Published
 from workflow_scripts.statistics.panel import Panel
 
@@ -30,6 +31,7 @@ class Scores:
         labels: by judge, its scores of labelled answers (records.SCORES).
         faults: by judge, what it is declared to get wrong (fields of config.Faults).
         licences: of all data and models behind the scores that declare one, by name.
+        made_by: by unit of code, the versions that made what the scores rest on.
     """
 
     panel: Panel
@@ -45,6 +47,7 @@ class Scores:
     labels: Mapping[str, pa.Table] = field(default_factory=dict)
     faults: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     licences: Mapping[str, str] = field(default_factory=dict)
+    made_by: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 def item(work: dict[str, Any]) -> dict[str, Any]:
@@ -53,13 +56,12 @@ def item(work: dict[str, Any]) -> dict[str, Any]:
     return {**work["spec"], "rows": rows}
 
 
-def read(work: dict[str, Any], paths: list[Path]) -> Scores:
+def read(work: dict[str, Any], files: Iterable[tuple[Mapping[str, Any], Path]]) -> Scores:
     """The scores of one item.
 
     Args:
         work: of the item's recipe.
-        paths: results/<experiment>/seed<k>/scores/<judge>/<model>/<suite>.parquet, and
-            results/<experiment>/labels/<judge>/<suite>.parquet; none for learning curves.
+        files: of scores, each with its seed, judge and model; without a model they are of labelled answers.
 
     Raises:
         UserError: a file is missing, damaged or of other columns.
@@ -68,15 +70,16 @@ def read(work: dict[str, Any], paths: list[Path]) -> Scores:
     labels: dict[str, list[pa.Table]] = {}
     trainings: dict[str, dict[str, Any]] = {}
     licences: dict[str, str] = {}
-    for path in paths:
-        rows = records.read(path, records.SCORES)
+    made: list[MadeBy] = []
+    for about, path in files:
+        rows, lineage = records.read(path, records.SCORES), records.lineage(path)
         licences |= records.licences(path)
-        if path.parts[-3] == "labels":
-            labels.setdefault(path.parts[-2], []).append(rows)
+        made.append(lineage["made_by"])
+        if "model" not in about:
+            labels.setdefault(about["judge"], []).append(rows)
             continue
-        seed, judge, model = int(path.parts[-5].removeprefix("seed")), path.parts[-3], path.parts[-2]
-        parts.setdefault(judge, {}).setdefault((model, seed), []).append(rows)
-        trainings.setdefault(model, records.lineage(path)["trainings"])
+        parts.setdefault(about["judge"], {}).setdefault((about["model"], int(about["seed"])), []).append(rows)
+        trainings.setdefault(about["model"], lineage["trainings"])
     bootstrap = work["bootstrap"]
     panels = {
         judge: Panel(
@@ -110,6 +113,7 @@ def read(work: dict[str, Any], paths: list[Path]) -> Scores:
         labels={judge: pa.concat_tables(found) for judge, found in labels.items()},
         faults=work["faults"],
         licences=licences,
+        made_by=together(*made),
     )
 
 

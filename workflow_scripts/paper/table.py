@@ -1,16 +1,14 @@
-"""Stage: a table, from scores alone, as CSV, Markdown and LaTeX."""
+"""Command: a table, from scores alone, as CSV, Markdown and LaTeX."""
 
-import argparse
-import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from workflow_scripts.base import hashing
+from workflow_scripts.base.job import Job
 from workflow_scripts.paper import scores
 from workflow_scripts.paper.tables import TABLES
 from workflow_scripts.paper.typeset import Table
-from workflow_scripts.store import checksums, finished_work
+from workflow_scripts.store.outputs import write_bytes
 
 
 def render(name: str, item: Mapping[str, Any], found: scores.Scores) -> Table:
@@ -27,21 +25,17 @@ def render(name: str, item: Mapping[str, Any], found: scores.Scores) -> Table:
     return TABLES[item.get("kind") or "cells"](name, item, found)
 
 
-def main(arguments: list[str]) -> None:
-    """Command line of the stage."""
-    parser = argparse.ArgumentParser(prog="table", description=__doc__)
-    parser.add_argument("--recipe", type=json.loads, required=True)
-    parser.add_argument("--scores", type=Path, nargs="+", required=True)
-    parser.add_argument("--output", type=Path, required=True, help="path without its ending")
-    given = parser.parse_args(arguments)
-    work, recipe = given.recipe["work"], hashing.of_json(given.recipe)
-    made = render(work["item"], scores.item(work), scores.read(work, given.scores))
+def make(job: Job) -> None:
+    """Make what a job is about."""
+    recipe, files = (
+        hashing.of_json(job.recipe._asdict()),
+        zip(job.recipe.inputs["scores"], job.files["scores"], strict=True),
+    )
+    made = render(job.settings["item"], scores.item(job.settings), scores.read(job.settings, files))
     forms = {
-        ".csv": made.csv,
-        ".md": f"{made.markdown}\n<!-- recipe {recipe} -->\n",
-        ".tex": f"{made.latex}\n% recipe {recipe}\n",
+        "csv": made.csv,
+        "md": f"{made.markdown}\n<!-- recipe {recipe} -->\n",
+        "tex": f"{made.latex}\n% recipe {recipe}\n",
     }
-    files = {given.output.with_name(given.output.name + ending): text for ending, text in forms.items()}
-    with checksums.recording(Path("results"), files):
-        for path, text in files.items():
-            finished_work.write_text(path, text)
+    for form, text in forms.items():
+        write_bytes(job.output(form), text.encode())

@@ -11,7 +11,7 @@ from workflow_scripts.process import fork_server, job
 
 def run(stage: str, arguments: list[str]) -> NoReturn:
     """Run a stage as a command of its own and exit with its status."""
-    os.environ.setdefault("OMP_NUM_THREADS", "1")  # stages that use more threads say so in their recipes
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # stages that use more threads set it themselves
     with job.running():
         status = fork_server.ask(stage, arguments) if fork_server.allowed() else None
         if status is None:

@@ -1,8 +1,8 @@
 """The hash of every artifact, recorded when it was written, so that a later change by hand is found.
 
-results/.seals/<path of the artifact, / as %>  holds {"sha256", "size", "mtime_ns"}.  As in git's index, a file whose
-size and time are those recorded counts as unchanged; another is hashed, so new times (cp -r, touch, a fresh clone) cost
-one look.
+results/.checksums/<path of the artifact, / as %>  holds {"sha256", "size", "mtime_ns"}.  As in git's index, a file
+whose size and time are those recorded counts as unchanged; another is hashed, so new times (cp -r, touch, a fresh
+clone) cost one look.
 """
 
 import json
@@ -34,7 +34,7 @@ def recording(results: Path, paths: Iterable[Path]) -> Iterator[None]:
 def changed(results: Path) -> list[Path]:
     """The artifacts that are not what was recorded; not deleted ones, since deleting is consent to rebuild."""
     found = []
-    for place in sorted((results / ".seals").glob("*")):
+    for place in sorted((results / ".checksums").glob("*")):
         path = results / place.name.replace("%", "/")
         if place.name.startswith(".") or not path.exists():
             continue
@@ -59,7 +59,7 @@ def discard(results: Path, path: Path) -> None:
 
 
 def _place(results: Path, path: Path) -> Path:
-    return results / ".seals" / os.path.relpath(path, results).replace("/", "%")
+    return results / ".checksums" / os.path.relpath(path, results).replace("/", "%")
 
 
 def _content(path: Path, sha256: str) -> str:

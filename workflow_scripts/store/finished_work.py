@@ -11,7 +11,8 @@ results/.store/judgments/      rows by request            }
 
 `models` and `work` may be links to another file system with more room (`place`).
 
-A key is the hash of what decides the content: the work part of a recipe and the content of its inputs, never a name.
+A key is the hash of what decides the content: the settings and code of a recipe and the content of its inputs, never
+a name.
 The store is a cache: delete it and only time is lost.
 """
 

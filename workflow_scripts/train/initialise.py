@@ -1,33 +1,34 @@
-"""Stage: a model with random weights, and a tokenizer made from the words of a mixture."""
+"""Command: a model with random weights, and a tokenizer made from the words of a mixture."""
 
-import argparse
-import json
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 from workflow_scripts.base import hashing, records
+from workflow_scripts.base.job import STORE, Job, Made
 from workflow_scripts.models import manifest
 from workflow_scripts.process import command
 from workflow_scripts.store import finished_work
 
 
-def main(arguments: list[str]) -> None:
-    """Command line of the stage."""
-    parser = argparse.ArgumentParser(prog="initialise", description=__doc__)
-    parser.add_argument("--recipe", type=json.loads, required=True)
-    parser.add_argument("--mixture", type=Path, required=True)
-    parser.add_argument("--store", type=Path, required=True)
-    parser.add_argument("--output", type=Path, required=True)
-    given = parser.parse_args(arguments)
-    rows = records.read(given.mixture, records.MIXTURE)
-    data = hashing.of_table(rows.select(["prompt", "completion", "rejected"]))
+def make(job: Job) -> Made:
+    """Make what a job is about."""
+    rows, owed = records.read(job.file("mixture"), records.MIXTURE), key(job)
 
-    def make(_: Path, output: Path) -> dict[str, Any]:
-        command.heavy("train.random_model").initialise(given.recipe["work"], rows, output)
+    def initialise(_: Path, output: Path) -> dict[str, Any]:
+        command.heavy("train.random_model").initialise(job.settings, rows, output)
         return {}
 
-    key = finished_work.key(given.recipe["work"], data=data)
-    entry = finished_work.get_or_make(given.store, key, make)
-    manifest.publish(
-        given.store, key, entry, given.output, given.recipe, data=data, licences=records.licences(given.mixture)
-    )
+    entry = finished_work.get_or_make(STORE, owed, initialise)
+    manifest.publish(job, owed, entry, data=_content(rows), licences=records.licences(job.file("mixture")))
+    return Made(store=owed)
+
+
+def key(job: Job) -> str:
+    """The store's key."""
+    return finished_work.key(job.work, data=_content(records.read(job.file("mixture"), records.MIXTURE)))
+
+
+def _content(rows: pa.Table) -> str:
+    return hashing.of_table(rows.select(["prompt", "completion", "rejected"]))

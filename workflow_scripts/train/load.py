@@ -1,13 +1,12 @@
-"""Stage: a model that exists, from a local folder or the hub's cache, safetensors only."""
+"""Command: a model that exists, from a local folder or the hub's cache, safetensors only."""
 
-import argparse
-import json
 import shutil
 from pathlib import Path
 from typing import Any
 
 from workflow_scripts.base import hashing, hub
 from workflow_scripts.base.errors import UserError
+from workflow_scripts.base.job import STORE, Job, Made
 from workflow_scripts.models import manifest
 from workflow_scripts.store import finished_work
 
@@ -28,22 +27,25 @@ def fetch(work: dict[str, Any], output: Path) -> None:
         shutil.copyfile(path, output / path.name)
 
 
-def main(arguments: list[str]) -> None:
-    """Command line of the stage."""
-    parser = argparse.ArgumentParser(prog="load", description=__doc__)
-    parser.add_argument("--recipe", type=json.loads, required=True)
-    parser.add_argument("--store", type=Path, required=True)
-    parser.add_argument("--output", type=Path, required=True)
-    given = parser.parse_args(arguments)
-    source = Path(given.recipe["work"]["load"])
-    content = {p.name: hashing.of_file(p) for pattern in TAKEN for p in sorted(source.glob(pattern))}
+def make(job: Job) -> Made:
+    """Make what a job is about."""
+    owed = key(job)
 
-    def make(_: Path, output: Path) -> dict[str, Any]:
-        fetch(given.recipe["work"], output)
+    def load(_: Path, output: Path) -> dict[str, Any]:
+        fetch(job.settings, output)
         return {}
 
-    key = finished_work.key(given.recipe["work"], files=content)
-    files = (path for pattern in TAKEN for path in source.glob(pattern))
-    entry = finished_work.get_or_make(given.store, key, make, sum(path.stat().st_size for path in files))
-    licences = {given.recipe["names"]["model"]: given.recipe["names"]["licence"]}
-    manifest.publish(given.store, key, entry, given.output, given.recipe, licences=licences)
+    entry = finished_work.get_or_make(STORE, owed, load, sum(path.stat().st_size for path in _files(job)))
+    licences = {job.recipe.inputs["model"]: job.recipe.inputs["licence"]}
+    manifest.publish(job, owed, entry, licences=licences)
+    return Made(store=owed)
+
+
+def key(job: Job) -> str:
+    """The store's key: the content of a folder; of the hub's, the revision is among the settings."""
+    return finished_work.key(job.work, files={path.name: hashing.of_file(path) for path in _files(job)})
+
+
+def _files(job: Job) -> list[Path]:
+    source = Path(job.settings["load"])
+    return [path for pattern in TAKEN for path in sorted(source.glob(pattern))]

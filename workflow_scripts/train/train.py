@@ -1,59 +1,61 @@
-"""Stage: a training (SFT or DPO) of a parent on the rows of a mixture that its recipe selects."""
+"""Command: a training (SFT or DPO) of a parent on the rows of a mixture that its recipe selects."""
 
-import argparse
-import json
-import os
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 from workflow_scripts.base import hashing, records
 from workflow_scripts.base.errors import UserError
+from workflow_scripts.base.job import STORE, Job, Made
 from workflow_scripts.data import mixture
 from workflow_scripts.generate import engine_server
 from workflow_scripts.models import directory, manifest, model_size
 from workflow_scripts.process import command
-from workflow_scripts.store import checksums, finished_work
+from workflow_scripts.store import finished_work, outputs
 from workflow_scripts.train import launch
 
 
-def main(arguments: list[str]) -> None:
-    """Command line of the stage."""
-    parser = argparse.ArgumentParser(prog="train", description=__doc__)
-    parser.add_argument("--recipe", type=json.loads, required=True)
-    parser.add_argument("--how", type=json.loads, default=os.environ.get("MIXMERGE_HOW"), help="see Recipes.how")
-    parser.add_argument("--parent", type=Path, required=True)
-    parser.add_argument("--mixture", type=Path, required=True)
-    parser.add_argument("--store", type=Path, required=True)
-    parser.add_argument("--output", type=Path, required=True)
-    parser.add_argument("--curve", type=Path, required=True)
-    given = parser.parse_args(arguments)
-    work, names = given.recipe["work"], given.recipe["names"]
+def make(job: Job) -> Made:
+    """Make what a job is about."""
+    parent, settings = job.file("parent").parent, job.settings | job.execution
+    rows, owed = _rows(job), key(job)
 
-    parent = manifest.check(given.parent)
-    rows = mixture.select(records.read(given.mixture, records.MIXTURE), **work["select"])
-    if not len(rows):
-        raise UserError(f"models.{names['model']}: no row of mixture '{names['mixture']}' is selected; mend the row")
-    learned = ["prompt", "completion", "rejected"] if work["method"] == "dpo" else ["prompt", "completion"]
-    data = hashing.of_table(rows.select(learned))
-    settings = {name: value for name, value in work.items() if name != "select"}  # the rows stand for it
-
-    def make(state: Path, output: Path) -> dict[str, Any]:
-        recipe = settings | given.how["training"][names["model"]]
+    def train(state: Path, output: Path) -> dict[str, Any]:
         engine_server.dismiss()  # an engine that waits for a job holds the memory that training needs
-        trainer = launch if recipe["processes"] > 1 else command.heavy("train.trainer")
-        result: dict[str, Any] = trainer.train(recipe, given.parent, rows, state, output)
+        trainer = launch if settings["processes"] > 1 else command.heavy("train.trainer")
+        result: dict[str, Any] = trainer.train(settings, parent, rows, state, output)
         records.write(output / manifest.CURVE, result.pop("curve"), records.CURVE, {})
         return result
 
-    key = finished_work.key(settings, parent=parent["model"], data=data)
-    entry = finished_work.get_or_make(given.store, key, make, _bytes(given.parent, settings))
-    curve = records.read(given.store / "models" / key / manifest.CURVE, records.CURVE)
-    with checksums.recording(Path("results"), [given.curve]):
-        records.write(given.curve, curve, records.CURVE, {"recipe": given.recipe, "store": key})
-    licences = records.licences(given.mixture)
-    manifest.publish(
-        given.store, key, entry, given.output, given.recipe, {names["parent"]: given.parent}, data, licences=licences
-    )
+    entry = finished_work.get_or_make(STORE, owed, train, _bytes(parent, settings), job.execution)
+    curve = records.read(STORE / "models" / owed / manifest.CURVE, records.CURVE)
+    outputs.write_rows(job, job.output("curve"), curve, records.CURVE, store=owed)
+    licences = records.licences(job.file("mixture"))
+    manifest.publish(job, owed, entry, {job.recipe.inputs["parent"]: parent}, _content(job, rows), licences=licences)
+    return Made(store=owed)
+
+
+def key(job: Job) -> str:
+    """The store's key: settings and code, the parent, and the rows themselves in place of how they are selected."""
+    settings = {name: value for name, value in job.recipe.settings.items() if name != "select"}
+    parent = manifest.read(job.file("parent").parent)["model"]
+    return finished_work.key(job.work | {"settings": settings}, parent=parent, data=_content(job, _rows(job)))
+
+
+def _rows(job: Job) -> pa.Table:
+    """The rows that the training sees."""
+    rows = mixture.select(records.read(job.file("mixture"), records.MIXTURE), **job.settings["select"])
+    if not len(rows):
+        about = job.recipe.inputs
+        raise UserError(f"models.{about['model']}: no row of mixture '{about['mixture']}' is selected; correct the row")
+    return rows
+
+
+def _content(job: Job, rows: pa.Table) -> str:
+    """What the training reads of its rows, as a hash."""
+    learned = ["prompt", "completion"] if job.settings["method"] == "sft" else ["prompt", "completion", "rejected"]
+    return hashing.of_table(rows.select(learned))
 
 
 def _bytes(parent: Path, settings: dict[str, Any]) -> float:

@@ -17,13 +17,11 @@ colors: {SLERP: "#0072B2"}        # label -> colour (sweep: group -> colour); de
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import pyarrow as pa
 from matplotlib.figure import Figure
 
 from workflow_scripts.base.registry import Registry
+from workflow_scripts.paper.figures._parts import Curves
 from workflow_scripts.paper.scores import Scores
-
-Curves = Mapping[tuple[str, int], pa.Table]  # by (model, seed), what the trainer logged (records.CURVE)
 
 FIGURES: Registry[Callable[[str, Mapping[str, Any], Scores, Curves], tuple[Figure, str]]] = Registry(
     "paper.figures", "draw"

@@ -8,6 +8,7 @@ import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import pyarrow as pa
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -20,6 +21,8 @@ from workflow_scripts.paper.captions import facts
 from workflow_scripts.paper.lines import Line, lines, row_pairs
 from workflow_scripts.paper.scores import Scores
 from workflow_scripts.paper.typeset import DOUBLE, SECTION
+
+Curves = Mapping[tuple[str, int], pa.Table]  # by (model, seed), what the trainer logged (records.CURVE)
 
 PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442")
 REFERENCE = "#767676"

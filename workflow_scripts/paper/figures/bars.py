@@ -8,12 +8,12 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from workflow_scripts.paper.figures import Curves, _parts
+from workflow_scripts.paper.figures import _parts
 from workflow_scripts.paper.lines import tidy
 from workflow_scripts.paper.scores import Scores
 
 
-def draw(name: str, item: Mapping[str, Any], scores: Scores, _: Curves) -> tuple[Figure, str]:
+def draw(name: str, item: Mapping[str, Any], scores: Scores, _: _parts.Curves) -> tuple[Figure, str]:
     """A panel per metric, clusters of bars by group, or named bars where there are no groups."""
     item, found = _parts.lines_of(name, item, scores, "pooled")
     rows, groups, metrics = _parts.unique(found, "row", "group", "metric")

@@ -10,12 +10,12 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from workflow_scripts.base.errors import UserError
-from workflow_scripts.paper.figures import Curves, _parts
+from workflow_scripts.paper.figures import _parts
 from workflow_scripts.paper.lines import cells
 from workflow_scripts.paper.scores import Scores
 
 
-def draw(name: str, item: Mapping[str, Any], scores: Scores, logged: Curves) -> tuple[Figure, str]:
+def draw(name: str, item: Mapping[str, Any], scores: Scores, logged: _parts.Curves) -> tuple[Figure, str]:
     """What trainers logged over their steps: a panel per metric, a line per row; thin lines are single seeds."""
     models = {f"{row}, {group}" if group else row: model for row, group, model in cells(item)}
     metrics = item["metrics"]

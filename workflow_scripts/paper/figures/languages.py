@@ -8,12 +8,12 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from workflow_scripts.base.languages import language_name
-from workflow_scripts.paper.figures import Curves, _parts
+from workflow_scripts.paper.figures import _parts
 from workflow_scripts.paper.lines import tidy
 from workflow_scripts.paper.scores import Scores
 
 
-def draw(name: str, item: Mapping[str, Any], scores: Scores, _: Curves) -> tuple[Figure, str]:
+def draw(name: str, item: Mapping[str, Any], scores: Scores, _: _parts.Curves) -> tuple[Figure, str]:
     """Clusters of bars by language; the reference is a dashed line over each cluster, its interval a band."""
     item, found = _parts.lines_of(name, item, scores, "language")
     reference = item.get("reference")

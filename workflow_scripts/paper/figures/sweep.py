@@ -14,13 +14,13 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from workflow_scripts.base.errors import UserError
-from workflow_scripts.paper.figures import Curves, _parts
+from workflow_scripts.paper.figures import _parts
 from workflow_scripts.paper.lines import tidy
 from workflow_scripts.paper.scores import Scores
 from workflow_scripts.paper.typeset import DOUBLE
 
 
-def draw(name: str, item: Mapping[str, Any], scores: Scores, _: Curves) -> tuple[Figure, str]:
+def draw(name: str, item: Mapping[str, Any], scores: Scores, _: _parts.Curves) -> tuple[Figure, str]:
     """A metric over a setting, a line per group; the reference is a dashed line over a band of its interval."""
     item, found = _parts.lines_of(name, item, scores, "pooled")
     reference = item.get("reference")

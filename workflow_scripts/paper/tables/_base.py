@@ -9,7 +9,7 @@ from workflow_scripts.base.errors import UserError
 from workflow_scripts.base.languages import language_name
 from workflow_scripts.metrics.measures import MEASURES
 from workflow_scripts.paper import typeset
-from workflow_scripts.paper.captions import data_under, facts
+from workflow_scripts.paper.captions import facts, origin
 from workflow_scripts.paper.lines import COSTS, Line, Pair, lines, record
 from workflow_scripts.paper.published import Value
 from workflow_scripts.paper.scores import Scores
@@ -173,7 +173,7 @@ def _legend(found: list[Line], scores: Scores) -> list[str]:
     if scores.published and any(line.published for line in found):
         remarks = dict.fromkeys(" ".join(line.published.note.split()) for line in found if line.published)
         notes.append(f"Published: {scores.published.paper}. {' '.join(remarks)}")
-    return notes + data_under(scores)
+    return notes + origin(scores)
 
 
 def dagger(own: Iterable[Line]) -> str:

@@ -16,7 +16,7 @@ import numpy as np
 from workflow_scripts.base.errors import UserError
 from workflow_scripts.base.languages import language_name
 from workflow_scripts.paper import typeset
-from workflow_scripts.paper.captions import data_under
+from workflow_scripts.paper.captions import origin
 from workflow_scripts.paper.lines import cells
 from workflow_scripts.paper.scores import Scores
 from workflow_scripts.paper.tables._judges import count_errors, entry, labelled, splits
@@ -70,7 +70,7 @@ def render(name: str, item: Mapping[str, Any], scores: Scores) -> Table:
     ]
     if reasons:
         notes.append(f"Not corrected (-): {'; '.join(dict.fromkeys(reasons))}.")
-    notes += data_under(scores)
+    notes += origin(scores)
     return typeset.table(name, caption, [Block(columns, rows)], notes, records)
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from workflow_scripts.base.languages import language_name
 from workflow_scripts.paper import typeset
-from workflow_scripts.paper.captions import data_under
+from workflow_scripts.paper.captions import origin
 from workflow_scripts.paper.scores import Scores
 from workflow_scripts.paper.tables._judges import POOLED, Rows, count_errors, entry, labelled, splits
 from workflow_scripts.paper.typeset import Block, Column, Entry, Table
@@ -105,7 +105,7 @@ def render(name: str, item: Mapping[str, Any], scores: Scores) -> Table:
         )
     if reasons:
         notes.append(f"Not measured (-): {'; '.join(dict.fromkeys(reasons))}.")
-    notes += data_under(scores)
+    notes += origin(scores)
     return typeset.table(name, caption, [Block(columns, rows)], notes, records)
 
 
