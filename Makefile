@@ -12,12 +12,13 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 TORCH := torch==$(shell sed -n 's/^torch==\([^ ;]*\).*/\1/p' requirements.lock)
 CPU_INDEX := --extra-index-url https://download.pytorch.org/whl/cpu
 
-.PHONY: demo test unit check fix lock why power audit gc discard plan preflight pin clean
+.PHONY: demo test unit check fix lock lock-code same-code why power audit gc discard keep plan preflight pin clean
 .PHONY: bench-stale bench-stats bench-gpu test-scale test-slurm test-vllm
 
 demo: .venv/ready
+	@$(RUN) preflight --config $(CONFIG)
 	snakemake --cores all --quiet reason --configfile $(CONFIG)
-	@$(RUN) show --config $(CONFIG)
+	@python -m rich.markdown --justify --width 140 results/$$(sed -n 's/^experiment: *//p' $(CONFIG))/tables/table1.md
 
 test: .venv/ready
 	pytest -n 2 --dist loadfile -m "not scale" tests/workflow tests/unit
@@ -34,6 +35,7 @@ check: .venv/ready
 	snakefmt --check Snakefile rules
 	snakemake --lint
 	mypy
+	@$(RUN) lock_code --check
 
 fix: .venv/ready
 	ruff check --fix .
@@ -64,8 +66,21 @@ gc: .venv/ready
 discard: .venv/ready
 	@$(RUN) discard $(FILE)
 
+# KEEP="train:*" REDO="merge:ties": what other code or versions made is kept, or may be made again.
+keep: .venv/ready
+	@$(RUN) keep --config $(CONFIG) $(if $(KEEP),--keep $(foreach unit,$(KEEP),'$(unit)')) \
+	    $(if $(REDO),--redo $(foreach unit,$(REDO),'$(unit)'))
+
+# NEW="train:dpo": its results changed. SAME="train:*": they did not, which is tried here.
+lock-code: .venv/ready
+	@$(RUN) lock_code $(if $(NEW),--new $(foreach unit,$(NEW),'$(unit)')) $(if $(SAME),--same $(foreach unit,$(SAME),'$(unit)'))
+
+# All that was locked as the same since a commit gives the same here.
+same-code: .venv/ready
+	@$(RUN) lock_code --since $(SINCE)
+
 bench-stale: .venv/ready
-	python bench/stale.py
+	python -m bench.stale
 
 bench-stats: .venv/ready
 	snakemake --cores all --configfile bench/forty.yaml

@@ -10,7 +10,6 @@ if not workflow.overwrite_configfiles:
 
 
 include: "rules/common.smk"
-include: "rules/inputs.smk"
 include: "rules/data.smk"
 include: "rules/train.smk"
 include: "rules/merge.smk"
@@ -19,32 +18,11 @@ include: "rules/judge.smk"
 include: "rules/paper.smk"
 
 
-# Seconds each, or waiting for an API: where jobs are submitted, these run beside Snakemake, which has a network.
-localrules:
-    source,
-    dataset,
-    mixture,
-    suite,
-    overlap,
-    synthesise,
-    submit,
-    collect,
-    judge,
-    compare,
-    calibrate,
-    table,
-    figure,
-
-
 rule all:
     """Everything that the experiment declares."""
     default_target: True
     input:
-        every_data_file(),
-        every_model_file(),
-        every_answer_and_score(),
-        every_table(),
-        every_figure(),
+        every(*STAGES),
     message:
         "Everything that the experiment declares is there."
 
@@ -52,10 +30,10 @@ rule all:
 rule tables:
     """The tables alone, from scores that are there."""
     input:
-        every_table(),
+        every("table"),
 
 
 rule figures:
     """The figures alone, from scores and learning curves that are there."""
     input:
-        every_figure(),
+        every("figure"),

@@ -1,77 +1,95 @@
-"""The experiment as the rules see it: its recipes, and which files belong to what.
+"""The experiment as the rules see it: readings of its one list of artifacts (workflow_scripts/experiment/artifacts.py).
 
-REQUIRED INPUTS: the config. OUTPUTS: none; only names for the other rule files.
+Jobs of rules with `localrule: True` take seconds, or wait for an API: where jobs are submitted, these run beside
+Snakemake, which has a network. (`localrules:` would not reach them where this workflow is a module of another.)
+
+REQUIRED INPUTS: the config. OUTPUTS: none; only functions for the other rule files.
 """
 
-import os
 import re
 import sys
-from pathlib import Path
 
-sys.path.insert(0, workflow.basedir)
-
-from workflow_scripts.experiment import provenance
-from workflow_scripts.run import session
-from workflow_scripts.config.data import DatasetSource, FileSource, SynthesisSource, TranslateSource, WorldSource
-from workflow_scripts.config.models import Init, Load, Merge, Train
-from workflow_scripts.experiment.config_errors import ConfigError
-from workflow_scripts.experiment.table_of_models import load
-from workflow_scripts.llm.request import RULES
-from workflow_scripts.experiment.recipes import Judged, Recipes
+from workflow_scripts.base.errors import UserError
+from workflow_scripts.experiment import artifacts, provenance
 from workflow_scripts.forecast.resources import Needs, Requirements
+from workflow_scripts.run import session
 
 try:
-    EXPERIMENT = load(config)
-    RECIPES = Recipes(EXPERIMENT)
+    EXPERIMENT = session.load(config, workflow.configfiles)
     if workflow.is_main_process:
-        session.prepare(RECIPES)
-except (ConfigError, session.Refusal) as refusal:
-    print(refusal, file=sys.stderr)
+        session.start(EXPERIMENT, session.only_looks(workflow.output_settings.dryrun))
+except UserError as error:
+    print(error, file=sys.stderr)
     sys.exit(1)
 
 
 onstart:
-    try:
-        session.start(RECIPES, submits=not workflow.local_exec)
-    except session.Refusal as refusal:
-        print(refusal, file=sys.stderr)
-        sys.exit(1)
+    if not workflow.local_exec:
+        try:
+            session.check_machines(EXPERIMENT)
+        except UserError as error:
+            print(error, file=sys.stderr)
+            sys.exit(1)
 
 
-session.equip(RECIPES, workflow.basedir)
+session.set_environment()
 
-NAME = EXPERIMENT.config.experiment
-SEEDS = EXPERIMENT.config.seeds
-SUITES = list(EXPERIMENT.config.suites)
-ANSWERED = RECIPES.answered_suites()
-COMPARED = RECIPES.compared()
-JUDGES = list(EXPERIMENT.config.judges)
-REQUIREMENTS = Requirements(EXPERIMENT, ANSWERED)
-WEIGHTS = ["config.json", "model.safetensors", "tokenizer.json"]
+CONFIG = EXPERIMENT.experiment.config
+STAGES = artifacts.STAGES
+REQUIREMENTS = Requirements(EXPERIMENT.experiment)
 
 
-def one_of(names):
-    """A wildcard that is one of these names and nothing else."""
-    return "|".join(map(re.escape, names)) or "(?!)"
+def every(*stages):
+    """All files of some stages; what is made on demand is there where a job waits for it."""
+    of_stages = (one for one in EXPERIMENT.all if one.stage.name in stages and not one.stage.on_demand)
+    return [str(path) for one in of_stages for paths in one.outputs.values() for path in paths]
 
 
-def models_of(kind, temporary=None):
-    """A wildcard for the models of a kind."""
-    models = EXPERIMENT.models.items()
-    of_kind = [name for name, model in models if isinstance(model.row, kind)]
-    return one_of(name for name in of_kind if temporary in (None, EXPERIMENT.temporary(name)))
+def outputs_of(stage):
+    """The files that a rule writes, by role."""
+    return artifacts.patterns(stage, EXPERIMENT.experiment)
 
 
-def sources_that_are(*kinds):
-    """A wildcard for the sources of some kinds."""
-    return one_of(name for name, source in EXPERIMENT.config.sources.items() if isinstance(source, kinds))
+def inputs_of(stage):
+    """The files that a job reads, by role."""
+
+    def files(wildcards):
+        artifact = EXPERIMENT.of(stage, wildcards)
+        old = provenance.ancient(artifact)
+        found = provenance.files_of(artifact).items()
+        return {role: [ancient(str(p)) if role in old else str(p) for p in paths] for role, paths in found}
+
+    return files
+
+
+def params_of(stage):
+    """What decides what a job makes, as three short texts, and its job file, which Snakemake does not compare."""
+
+    def part(name):
+        return lambda wildcards: EXPERIMENT.of(stage, wildcards).params[name]
+
+    def job(wildcards, output):
+        return str(EXPERIMENT.of(stage, wildcards).job.path)
+
+    return {**{name: part(name) for name in ("settings", "inputs", "code")}, "job": job}
+
+
+def log_of(stage):
+    """A log for each job, in the folder of its stage."""
+    return artifacts.log(stage, EXPERIMENT.experiment)
+
+
+def only(stage):
+    """Constraints on a rule's wildcards: the values that its artifacts have."""
+    return {name: "|".join(map(re.escape, found)) or "(?!)" for name, found in EXPERIMENT.values(stage).items()}
 
 
 def needs(stage):
-    """What a stage's job asks for, by its model (or source) and attempt: gpu, mem_mb, runtime, disk_mb."""
+    """What a job asks for, by its model (or source) and attempt: gpu, mem_mb, runtime, disk_mb."""
 
     def asked(wildcards, attempt):
-        return REQUIREMENTS.needs(stage, wildcards.get("model") or wildcards.source, attempt)
+        has_machines = not workflow.local_exec or CONFIG.machine.gpus_per_node
+        return REQUIREMENTS.needs(EXPERIMENT.of(stage, wildcards), attempt, has_machines)
 
     def one(name):
         return lambda wildcards, attempt: asked(wildcards, attempt)[name]
@@ -79,14 +97,11 @@ def needs(stage):
     return {name: one(name) for name in Needs._fields}
 
 
-wildcard_constraints:
-    experiment=re.escape(NAME),
-    seed=one_of(map(str, SEEDS)),
-    source=one_of(EXPERIMENT.config.sources),
-    mixture=one_of(EXPERIMENT.config.mixtures),
-    suite=one_of(SUITES),
-    model=one_of(EXPERIMENT.models),
-    against=one_of(EXPERIMENT.models),
-    judge=one_of(JUDGES),
-    table=one_of(EXPERIMENT.config.tables),
-    figure=one_of(EXPERIMENT.config.figures),
+def takes_turns(stage):
+    """1 if a job asks a provider, whose limits are for all; 0 if it asks a model of this machine, or none."""
+    return lambda wildcards: int(EXPERIMENT.of(stage, wildcards).entry.asks_provider)
+
+
+def threads_of_training(wildcards):
+    execution = EXPERIMENT.of("train", wildcards).entry.execution
+    return execution["threads"] * execution["processes"]

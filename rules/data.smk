@@ -12,132 +12,135 @@ yields), data/overlap.parquet
 rule source:
     """Bring the rows of a source into one schema."""
     input:
-        file=file_of,
+        unpack(inputs_of("source")),
     output:
-        rows="results/{experiment}/data/sources/{source}.parquet",
+        **outputs_of("source"),
     log:
-        "logs/{experiment}/source/{source}.log",
+        log_of("source"),
     wildcard_constraints:
-        source=sources_that_are(WorldSource, FileSource),
+        **only("source"),
+    localrule: True
     conda:
         "../envs/mixmerge.yaml"
     params:
-        recipe=lambda wildcards: RECIPES.source(wildcards.source),
-        file=lambda wildcards: " ".join(f"--file {path}" for path in file_of(wildcards)),
+        **params_of("source"),
     shell:
-        "python -m workflow_scripts source --recipe {params.recipe:q} {params.file} --output {output.rows} > {log} 2>&1"
+        "python -m workflow_scripts source {params.job} > {log} 2>&1"
 
 
 rule dataset:
     """Bring the rows of a published dataset into one schema, and split them by source prompt."""
     input:
-        files=dataset_files_of,
+        unpack(inputs_of("dataset")),
     output:
-        rows="results/{experiment}/data/sources/{source}.parquet",
+        **outputs_of("dataset"),
     log:
-        "logs/{experiment}/dataset/{source}.log",
+        log_of("dataset"),
     wildcard_constraints:
-        source=sources_that_are(DatasetSource),
+        **only("dataset"),
+    localrule: True
     conda:
         "../envs/mixmerge.yaml"
     params:
-        recipe=lambda wildcards: RECIPES.source(wildcards.source),
+        **params_of("dataset"),
     shell:
-        "python -m workflow_scripts dataset --recipe {params.recipe:q} --output {output.rows} > {log} 2>&1"
+        "python -m workflow_scripts dataset {params.job} > {log} 2>&1"
 
 
 rule translate:
     """Translate the rows of another source, and keep them together."""
     input:
-        unpack(original_of),
+        unpack(inputs_of("translate")),
     output:
-        rows="results/{experiment}/data/sources/{source}.parquet",
-        quality="results/{experiment}/data/translations/{source}.parquet",
+        **outputs_of("translate"),
     log:
-        "logs/{experiment}/translate/{source}.log",
+        log_of("translate"),
     wildcard_constraints:
-        source=sources_that_are(TranslateSource),
+        **only("translate"),
     conda:
         "../envs/mixmerge.yaml"
     resources:
         **needs("translate"),
-        judge=asks_a_translator,
+        judge=takes_turns("translate"),
     params:
-        recipe=lambda wildcards: RECIPES.source(wildcards.source),
+        **params_of("translate"),
     shell:
-        "python -m workflow_scripts translate --recipe {params.recipe:q} --source {input.source}"
-        " --store results/.store --output {output.rows} --quality {output.quality} > {log} 2>&1"
+        "python -m workflow_scripts translate {params.job} > {log} 2>&1"
 
 
 rule synthesise:
     """Make safety data from another source: rephrase its prompts, complete them, keep the safe completions."""
     input:
-        seeds=seeds_of,
+        unpack(inputs_of("synthesise")),
     output:
-        rows="results/{experiment}/data/sources/{source}.parquet",
-        yields="results/{experiment}/data/synthesis/{source}.parquet",
+        **outputs_of("synthesise"),
     log:
-        "logs/{experiment}/synthesise/{source}.log",
+        log_of("synthesise"),
     wildcard_constraints:
-        source=sources_that_are(SynthesisSource),
+        **only("synthesise"),
+    localrule: True
     conda:
         "../envs/mixmerge.yaml"
     resources:
         judge=1,
     params:
-        recipe=lambda wildcards: RECIPES.source(wildcards.source),
+        **params_of("synthesise"),
     shell:
-        "python -m workflow_scripts synthesise --recipe {params.recipe:q} --seeds {input.seeds}"
-        " --store results/.store --output {output.rows} --yields {output.yields} > {log} 2>&1"
+        "python -m workflow_scripts synthesise {params.job} > {log} 2>&1"
 
 
 rule mixture:
     """Draw a training set from sources in stated fractions."""
     input:
-        sources=sources_of,
+        unpack(inputs_of("mixture")),
     output:
-        rows="results/{experiment}/data/mixtures/{mixture}.parquet",
+        **outputs_of("mixture"),
     log:
-        "logs/{experiment}/mixture/{mixture}.log",
+        log_of("mixture"),
+    wildcard_constraints:
+        **only("mixture"),
+    localrule: True
     conda:
         "../envs/mixmerge.yaml"
     params:
-        recipe=lambda wildcards: RECIPES.mixture(wildcards.mixture),
+        **params_of("mixture"),
     shell:
-        "python -m workflow_scripts mixture --recipe {params.recipe:q} --sources {input.sources}"
-        " --output {output.rows} > {log} 2>&1"
+        "python -m workflow_scripts mixture {params.job} > {log} 2>&1"
 
 
 rule suite:
     """Choose the held-out prompts of a suite."""
     input:
-        source=source_of_suite,
+        unpack(inputs_of("suite")),
     output:
-        rows="results/{experiment}/data/suites/{suite}.parquet",
+        **outputs_of("suite"),
     log:
-        "logs/{experiment}/suite/{suite}.log",
+        log_of("suite"),
+    wildcard_constraints:
+        **only("suite"),
+    localrule: True
     conda:
         "../envs/mixmerge.yaml"
     params:
-        recipe=lambda wildcards: RECIPES.suite(wildcards.suite),
+        **params_of("suite"),
     shell:
-        "python -m workflow_scripts suite --recipe {params.recipe:q} --source {input.source}"
-        " --output {output.rows} > {log} 2>&1"
+        "python -m workflow_scripts suite {params.job} > {log} 2>&1"
 
 
 rule overlap:
     """Compare what is trained on with what is evaluated on, before a training is paid: a breach stops the run."""
     input:
-        mixtures=expand("results/{{experiment}}/data/mixtures/{mixture}.parquet", mixture=COMPARED[0]),
-        suites=expand("results/{{experiment}}/data/suites/{suite}.parquet", suite=COMPARED[1]),
+        unpack(inputs_of("overlap")),
     output:
-        found="results/{experiment}/data/overlap.parquet",
+        **outputs_of("overlap"),
     log:
-        "logs/{experiment}/overlap.log",
+        log_of("overlap"),
+    wildcard_constraints:
+        **only("overlap"),
+    localrule: True
     conda:
         "../envs/mixmerge.yaml"
     params:
-        recipe=RECIPES.overlap(),
+        **params_of("overlap"),
     shell:
-        "python -m workflow_scripts overlap --recipe {params.recipe:q} --mixtures {input.mixtures}"
-        " --suites {input.suites} --output {output.found} > {log} 2>&1"
+        "python -m workflow_scripts overlap {params.job} > {log} 2>&1"

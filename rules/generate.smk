@@ -7,25 +7,21 @@ REQUIRED INPUTS: a model, the suites. OUTPUTS: generations/{model}/<suite>.parqu
 rule generate:
     """Answer every suite with a model."""
     input:
-        manifest="results/{experiment}/seed{seed}/models/{model}/manifest.json",
-        weights=ancient(weights_of_model),
-        suites=expand("results/{{experiment}}/data/suites/{suite}.parquet", suite=ANSWERED),
-        overlap=ancient("results/{experiment}/data/overlap.parquet"),  # a suite that came later is checked as well
+        unpack(inputs_of("generate")),
     output:
-        answers=expand("results/{{experiment}}/seed{{seed}}/generations/{{model}}/{suite}.parquet", suite=ANSWERED),
+        **outputs_of("generate"),
     log:
-        "logs/{experiment}/seed{seed}/generate/{model}.log",
+        log_of("generate"),
+    wildcard_constraints:
+        **only("generate"),
     # Before further merges, where weights lie waiting for their answers.
-    priority: 0 if EXPERIMENT.config.keep_merges else 1
+    priority: 0 if CONFIG.keep_merges else 1
     conda:
         "../envs/mixmerge.yaml"
-    threads: EXPERIMENT.config.generation.threads
+    threads: CONFIG.generation.threads
     resources:
         **needs("generate"),
     params:
-        recipe=lambda wildcards: RECIPES.generation(wildcards.model),
-        model=subpath(input.manifest, parent=True),
-        folder="results/{experiment}/seed{seed}/generations/{model}",
+        **params_of("generate"),
     shell:
-        "python -m workflow_scripts generate --recipe {params.recipe:q} --model {params.model}"
-        " --suites {input.suites} --store results/.store --output {params.folder} > {log} 2>&1"
+        "python -m workflow_scripts generate {params.job} > {log} 2>&1"

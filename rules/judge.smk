@@ -12,112 +12,143 @@ labels/{judge}/{suite}.parquet; of batches batches/{judge}/{model}/{sent,answere
 rule submit:
     """Hand in what a judge is asked about a model, as batches."""
     input:
-        unpack(submit_inputs),
+        unpack(inputs_of("submit")),
     output:
-        ticket="results/{experiment}/seed{seed}/batches/{judge}/{model}/sent.json",
+        **outputs_of("submit"),
     log:
-        "logs/{experiment}/seed{seed}/submit/{judge}/{model}.log",
+        log_of("submit"),
+    wildcard_constraints:
+        **only("submit"),
+    localrule: True
     conda:
         "../envs/mixmerge.yaml"
     resources:
         judge=1,
     params:
-        recipe=lambda wildcards: RECIPES.batch(wildcards.judge, wildcards.model),
-        suites="results/{experiment}/data/suites",
-        generations="--generations results/{experiment}/seed{seed}/generations",
+        **params_of("submit"),
     shell:
-        "python -m workflow_scripts submit --recipe {params.recipe:q} --suites {params.suites} {params.generations}"
-        " --store results/.store --output {output.ticket} > {log} 2>&1"
+        "python -m workflow_scripts submit {params.job} > {log} 2>&1"
 
 
-use rule submit as submit_labels with:
+rule submit_labels:
+    """Hand in what a judge is asked about labelled answers, as batches."""
     input:
-        suites=labelled_suites_of,
+        unpack(inputs_of("submit_labels")),
     output:
-        ticket="results/{experiment}/labels/{judge}/batch/sent.json",
+        **outputs_of("submit_labels"),
     log:
-        "logs/{experiment}/submit/{judge}.log",
+        log_of("submit_labels"),
+    wildcard_constraints:
+        **only("submit_labels"),
+    localrule: True
+    conda:
+        "../envs/mixmerge.yaml"
+    resources:
+        judge=1,
     params:
-        recipe=lambda wildcards: RECIPES.batch(wildcards.judge, None),
-        suites="results/{experiment}/data/suites",
-        generations="",
+        **params_of("submit_labels"),
+    shell:
+        "python -m workflow_scripts submit {params.job} > {log} 2>&1"
 
 
 rule collect:
     """Wait for batches and bring their answers into the ledger; after a kill it goes on waiting."""
     input:
-        ticket="results/{experiment}/seed{seed}/batches/{judge}/{model}/sent.json",
+        unpack(inputs_of("collect")),
     output:
-        answered="results/{experiment}/seed{seed}/batches/{judge}/{model}/answered.json",
+        **outputs_of("collect"),
     log:
-        "logs/{experiment}/seed{seed}/collect/{judge}/{model}.log",
+        log_of("collect"),
+    wildcard_constraints:
+        **only("collect"),
+    localrule: True
     conda:
         "../envs/mixmerge.yaml"
     threads: 0
     params:
-        recipe=lambda wildcards: RECIPES.collection(wildcards.judge, wildcards.model),
+        **params_of("collect"),
     shell:
-        "python -m workflow_scripts collect --recipe {params.recipe:q} --ticket {input.ticket}"
-        " --store results/.store --output {output.answered} > {log} 2>&1"
+        "python -m workflow_scripts collect {params.job} > {log} 2>&1"
 
 
-use rule collect as collect_labels with:
+rule collect_labels:
+    """Wait for the batches of labelled answers."""
     input:
-        ticket="results/{experiment}/labels/{judge}/batch/sent.json",
+        unpack(inputs_of("collect_labels")),
     output:
-        answered="results/{experiment}/labels/{judge}/batch/answered.json",
+        **outputs_of("collect_labels"),
     log:
-        "logs/{experiment}/collect/{judge}.log",
+        log_of("collect_labels"),
+    wildcard_constraints:
+        **only("collect_labels"),
+    localrule: True
+    conda:
+        "../envs/mixmerge.yaml"
+    threads: 0
     params:
-        recipe=lambda wildcards: RECIPES.collection(wildcards.judge, None),
+        **params_of("collect_labels"),
+    shell:
+        "python -m workflow_scripts collect {params.job} > {log} 2>&1"
 
 
 rule judge:
     """Judge a model's answers to a suite: harm by itself, ability against the baseline."""
     input:
-        suite="results/{experiment}/data/suites/{suite}.parquet",
-        generations="results/{experiment}/seed{seed}/generations/{model}/{suite}.parquet",
-        baseline=baseline_of,
-        batch=batch_of_scores,
+        unpack(inputs_of("judge")),
     output:
-        scores="results/{experiment}/seed{seed}/scores/{judge}/{model}/{suite}.parquet",
+        **outputs_of("judge"),
     log:
-        "logs/{experiment}/seed{seed}/judge/{judge}/{model}/{suite}.log",
+        log_of("judge"),
+    wildcard_constraints:
+        **only("judge"),
+    localrule: True
     conda:
         "../envs/mixmerge.yaml"
     resources:
-        judge=asks_a_provider,
+        judge=takes_turns("judge"),
     params:
-        recipe=lambda wildcards: RECIPES.judgment(wildcards.judge, wildcards.model, wildcards.suite),
+        **params_of("judge"),
     shell:
-        "python -m workflow_scripts judge --recipe {params.recipe:q} --suite {input.suite}"
-        " --generations {input.generations} --baseline {input.baseline}"
-        " --store results/.store --output {output.scores} > {log} 2>&1"
+        "python -m workflow_scripts judge {params.job} > {log} 2>&1"
 
 
-use rule judge as compare with:
+rule compare:
+    """Judge the two sides of a contrast against one another."""
     input:
-        suite="results/{experiment}/data/suites/{suite}.parquet",
-        generations="results/{experiment}/seed{seed}/generations/{model}/{suite}.parquet",
-        baseline="results/{experiment}/seed{seed}/generations/{against}/{suite}.parquet",
-        batch=batch_of_scores,
+        unpack(inputs_of("compare")),
     output:
-        scores="results/{experiment}/seed{seed}/scores/{judge}/{model}/{suite}.vs.{against}.parquet",
+        **outputs_of("compare"),
     log:
-        "logs/{experiment}/seed{seed}/judge/{judge}/{model}/{suite}.vs.{against}.log",
+        log_of("compare"),
+    wildcard_constraints:
+        **only("compare"),
+    localrule: True
+    conda:
+        "../envs/mixmerge.yaml"
+    resources:
+        judge=takes_turns("compare"),
     params:
-        recipe=lambda wildcards: RECIPES.judgment(wildcards.judge, wildcards.model, wildcards.suite, wildcards.against),
+        **params_of("compare"),
+    shell:
+        "python -m workflow_scripts judge {params.job} > {log} 2>&1"
 
 
-use rule judge as calibrate with:
+rule calibrate:
+    """Judge labelled answers, to measure the judge."""
     input:
-        suite="results/{experiment}/data/suites/{suite}.parquet",
-        generations=[],
-        baseline=[],
-        batch=batch_of_labels,
+        unpack(inputs_of("calibrate")),
     output:
-        scores="results/{experiment}/labels/{judge}/{suite}.parquet",
+        **outputs_of("calibrate"),
     log:
-        "logs/{experiment}/labels/{judge}/{suite}.log",
+        log_of("calibrate"),
+    wildcard_constraints:
+        **only("calibrate"),
+    localrule: True
+    conda:
+        "../envs/mixmerge.yaml"
+    resources:
+        judge=takes_turns("calibrate"),
     params:
-        recipe=lambda wildcards: RECIPES.judgment(wildcards.judge, None, wildcards.suite),
+        **params_of("calibrate"),
+    shell:
+        "python -m workflow_scripts judge {params.job} > {log} 2>&1"

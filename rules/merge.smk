@@ -7,37 +7,38 @@ REQUIRED INPUTS: the parents and, for task vectors, the base. OUTPUTS: models/{m
 rule merge:
     """Merge models with mergekit."""
     input:
-        unpack(merge_inputs),
+        unpack(inputs_of("merge")),
     output:
-        multiext("results/{experiment}/seed{seed}/models/{model}/", *WEIGHTS),
-        recipe="results/{experiment}/seed{seed}/models/{model}/recipe.json",
-        manifest="results/{experiment}/seed{seed}/models/{model}/manifest.json",
+        **outputs_of("merge"),
     log:
-        "logs/{experiment}/seed{seed}/merge/{model}.log",
+        log_of("merge"),
     wildcard_constraints:
-        model=models_of(Merge, temporary=False),
+        **only("merge"),
     conda:
         "../envs/mixmerge.yaml"
     resources:
         **needs("merge"),
     params:
-        recipe=model_recipe,
-        folders=merge_folders,
-        folder=subpath(output.manifest, parent=True),
-        temporary="",
+        **params_of("merge"),
     shell:
-        "python -m workflow_scripts merge --recipe {params.recipe:q} {params.folders} {params.temporary}"
-        " --store results/.store --output {params.folder} > {log} 2>&1"
+        "python -m workflow_scripts merge {params.job} > {log} 2>&1"
 
 
-use rule merge as merge_temporary with:
+rule merge_temporary:
+    """Merge models, and leave the weights in the store."""
+    input:
+        unpack(inputs_of("merge_temporary")),
     output:
-        recipe="results/{experiment}/seed{seed}/models/{model}/recipe.json",
-        manifest="results/{experiment}/seed{seed}/models/{model}/manifest.json",
+        **outputs_of("merge_temporary"),
+    log:
+        log_of("merge_temporary"),
     wildcard_constraints:
-        model=models_of(Merge, temporary=True),
+        **only("merge_temporary"),
+    conda:
+        "../envs/mixmerge.yaml"
+    resources:
+        **needs("merge_temporary"),
     params:
-        recipe=model_recipe,
-        folders=merge_folders,
-        folder=subpath(output.manifest, parent=True),
-        temporary="--temporary",
+        **params_of("merge_temporary"),
+    shell:
+        "python -m workflow_scripts merge {params.job} > {log} 2>&1"

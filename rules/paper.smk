@@ -7,34 +7,36 @@ REQUIRED INPUTS: scores; learning curves for the figure of them. OUTPUTS: tables
 rule table:
     """Print a table."""
     input:
-        scores=lambda wildcards: scores_for("tables", wildcards.table),
+        unpack(inputs_of("table")),
     output:
-        multiext("results/{experiment}/tables/{table}", ".csv", ".md", ".tex"),
+        **outputs_of("table"),
     log:
-        "logs/{experiment}/table/{table}.log",
+        log_of("table"),
+    wildcard_constraints:
+        **only("table"),
+    localrule: True
     conda:
         "../envs/mixmerge.yaml"
     params:
-        recipe=lambda wildcards: RECIPES.table(wildcards.table),
-        stem="results/{experiment}/tables/{table}",
+        **params_of("table"),
     shell:
-        "python -m workflow_scripts table --recipe {params.recipe:q} --scores {input.scores}"
-        " --output {params.stem} > {log} 2>&1"
+        "python -m workflow_scripts table {params.job} > {log} 2>&1"
 
 
 rule figure:
     """Draw a figure."""
     input:
-        unpack(figure_inputs),
+        unpack(inputs_of("figure")),
     output:
-        multiext("results/{experiment}/figures/{figure}", ".svg", ".png", ".csv"),
+        **outputs_of("figure"),
     log:
-        "logs/{experiment}/figure/{figure}.log",
+        log_of("figure"),
+    wildcard_constraints:
+        **only("figure"),
+    localrule: True
     conda:
         "../envs/mixmerge.yaml"
     params:
-        recipe=lambda wildcards: RECIPES.figure(wildcards.figure),
-        stem="results/{experiment}/figures/{figure}",
+        **params_of("figure"),
     shell:
-        "python -m workflow_scripts figure --recipe {params.recipe:q} --scores {input.scores} --curves {input.curves}"
-        " --output {params.stem} > {log} 2>&1"
+        "python -m workflow_scripts figure {params.job} > {log} 2>&1"

@@ -7,73 +7,59 @@ REQUIRED INPUTS: mixtures; for a training its parent. OUTPUTS: models/{model}/, 
 rule initialise:
     """Make a model with random weights, and a tokenizer of a mixture's words."""
     input:
-        mixture=mixture_of,
+        unpack(inputs_of("initialise")),
     output:
-        multiext("results/{experiment}/seed{seed}/models/{model}/", *WEIGHTS),
-        recipe="results/{experiment}/seed{seed}/models/{model}/recipe.json",
-        manifest="results/{experiment}/seed{seed}/models/{model}/manifest.json",
+        **outputs_of("initialise"),
     log:
-        "logs/{experiment}/seed{seed}/initialise/{model}.log",
+        log_of("initialise"),
     wildcard_constraints:
-        model=models_of(Init),
+        **only("initialise"),
     conda:
         "../envs/mixmerge.yaml"
     resources:
         **needs("initialise"),
     params:
-        recipe=model_recipe,
-        folder=subpath(output.manifest, parent=True),
+        **params_of("initialise"),
     shell:
-        "python -m workflow_scripts initialise --recipe {params.recipe:q} --mixture {input.mixture}"
-        " --store results/.store --output {params.folder} > {log} 2>&1"
+        "python -m workflow_scripts initialise {params.job} > {log} 2>&1"
 
 
 rule load:
     """Take a model that exists, from a folder or the hub's cache."""
+    input:
+        unpack(inputs_of("load")),
     output:
-        recipe="results/{experiment}/seed{seed}/models/{model}/recipe.json",
-        manifest="results/{experiment}/seed{seed}/models/{model}/manifest.json",
+        **outputs_of("load"),
     log:
-        "logs/{experiment}/seed{seed}/load/{model}.log",
+        log_of("load"),
     wildcard_constraints:
-        model=models_of(Load),
+        **only("load"),
     conda:
         "../envs/mixmerge.yaml"
     resources:
         **needs("load"),
     params:
-        recipe=model_recipe,
-        folder=subpath(output.manifest, parent=True),
+        **params_of("load"),
     shell:
-        "python -m workflow_scripts load --recipe {params.recipe:q}"
-        " --store results/.store --output {params.folder} > {log} 2>&1"
+        "python -m workflow_scripts load {params.job} > {log} 2>&1"
 
 
 rule train:
     """Train a parent on the selected rows of a mixture (SFT or DPO, full weights or LoRA)."""
     input:
-        parent=parent_of,
-        weights=ancient(parent_weights_of),
-        mixture=mixture_of,
-        overlap=ancient("results/{experiment}/data/overlap.parquet"),  # must be there; never makes a training stale
+        unpack(inputs_of("train")),
     output:
-        multiext("results/{experiment}/seed{seed}/models/{model}/", *WEIGHTS),
-        recipe="results/{experiment}/seed{seed}/models/{model}/recipe.json",
-        manifest="results/{experiment}/seed{seed}/models/{model}/manifest.json",
-        curve="results/{experiment}/seed{seed}/curves/{model}.parquet",
+        **outputs_of("train"),
     log:
-        "logs/{experiment}/seed{seed}/train/{model}.log",
+        log_of("train"),
     wildcard_constraints:
-        model=models_of(Train),
+        **only("train"),
     conda:
         "../envs/mixmerge.yaml"
     threads: threads_of_training
     resources:
         **needs("train"),
     params:
-        recipe=model_recipe,
-        folder=subpath(output.manifest, parent=True),
-        parent=subpath(input.parent, parent=True),
+        **params_of("train"),
     shell:
-        "python -m workflow_scripts train --recipe {params.recipe:q} --parent {params.parent}"
-        " --mixture {input.mixture} --store results/.store --output {params.folder} --curve {output.curve} > {log} 2>&1"
+        "python -m workflow_scripts train {params.job} > {log} 2>&1"

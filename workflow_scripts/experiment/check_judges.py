@@ -6,14 +6,15 @@ from workflow_scripts.experiment.config_errors import Errors
 from workflow_scripts.experiment.model import Model
 from workflow_scripts.llm.batches import PROVIDERS
 from workflow_scripts.llm.request import RULES
+from workflow_scripts.metrics import METRICS
 
 
 def check(config: Config, models: dict[str, Model], errors: Errors) -> None:
     """Check every judge: its prompts, what it is asked about, and what only some judges can."""
     for name, judge in config.judges.items():
         at = f"judges.{name}"
-        checks.prompt(f"{at}.harm", judge.harm, errors)
-        checks.prompt(f"{at}.preference", judge.preference, errors)
+        for prompt in sorted({metric.prompt for metric in METRICS.values()}):
+            checks.prompt(f"{at}.{prompt}", getattr(judge, prompt), errors)
         for model in judge.models or []:
             checks.evaluated(f"{at}.models", model, models, errors)
         if judge.batch and judge.model.split("/")[0] not in PROVIDERS and "/" in judge.model:

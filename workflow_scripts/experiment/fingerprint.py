@@ -106,7 +106,7 @@ def _uses(root: Path, statement: ast.stmt, module: str, source: Source) -> Itera
 
 
 def _module(node: ast.AST, imported: dict[str, Symbol]) -> str | None:
-    """The module that an expression is: an imported name, or `heavy("name")` as in `cli`."""
+    """The module that an expression is: an imported name, or `heavy("name")` as in `process.command`."""
     match node:
         case ast.Name(id=name) if name in imported and imported[name].name == "*":
             return imported[name].module

@@ -7,6 +7,8 @@ from workflow_scripts.config.merging import MergeMethod
 from workflow_scripts.config.models import Init, Load, Merge, Train
 from workflow_scripts.config.training import Training
 
+MANY = {"weights": "weights", "density": "densities"}  # settings of a merge -> in its recipe, where each parent has one
+
 
 @dataclass(frozen=True)
 class Model:
@@ -31,10 +33,9 @@ class Model:
         """A merge as its method sees it: every parameter stated, one value per parent."""
         assert isinstance(self.settings, MergeMethod)
         recipe = self.settings.model_dump(by_alias=True, exclude={"base"})
-        for key, name in (("weights", "weights"), ("density", "densities")):
-            if key in recipe:
-                value = recipe.pop(key)
-                recipe[name] = value if isinstance(value, list) else [value] * len(self.parents)
+        for key in MANY.keys() & recipe.keys():
+            value = recipe.pop(key)
+            recipe[MANY[key]] = value if isinstance(value, list) else [value] * len(self.parents)
         if "seed" in recipe:
             recipe["seed"] += 1000 * seed
         return recipe

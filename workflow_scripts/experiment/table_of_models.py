@@ -57,9 +57,10 @@ class Experiment:
         """What a model learned from after the baseline."""
         before = set(self.ancestry(self.config.baseline))
         trained = [self.models[m] for m in self.ancestry(name) if m not in before]
-        return training_data.together([self._training(model) for model in trained if isinstance(model.row, Train)])
+        return training_data.together([self.training(model) for model in trained if isinstance(model.row, Train)])
 
-    def _training(self, model: Model) -> training_data.Learned:
+    def training(self, model: Model) -> training_data.Learned:
+        """What the training of a model learns from."""
         assert isinstance(model.row, Train) and isinstance(model.settings, Training)
         mixture = self.config.mixtures[model.row.mixture]
         languages = list(mixture.languages or self.config.languages)

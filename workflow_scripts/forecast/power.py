@@ -4,7 +4,6 @@ The smallest difference between two models that a test over prompts finds with t
 seeds are planned, the smallest that a test over seeds does; a claim needs both.
 """
 
-import argparse
 import math
 from pathlib import Path
 from statistics import NormalDist
@@ -14,12 +13,10 @@ from rich.console import Console
 from rich.table import Table
 from scipy import optimize, special
 
-from workflow_scripts.base.errors import UserError
-from workflow_scripts.config import reading
 from workflow_scripts.config.experiment import Config
 from workflow_scripts.config.paper import Assumption
 from workflow_scripts.data import source, suite
-from workflow_scripts.experiment import table_of_models
+from workflow_scripts.experiment import options
 
 
 def standard_error(prompts: float, clusters: int, variance: float, correlation: float) -> float:
@@ -122,12 +119,7 @@ def _prompts(config: Config, name: str) -> pa.Table:
 
 def main(arguments: list[str]) -> None:
     """Command line."""
-    parser = argparse.ArgumentParser(prog="power", description=__doc__)
-    parser.add_argument("--config", type=Path, required=True)
-    given = parser.parse_args(arguments)
-    if not given.config.is_file():
-        raise UserError(f"{given.config}: no such file; name the experiment's config")
-    config = table_of_models.load(reading.read(given.config)).config
+    config = options.experiment("power", __doc__, arguments).experiment.config
     family = max(1, 2 * len(config.contrasts))
     table = Table(
         title=f"Smallest detectable difference, points, with a power of {config.power.power:.0%}",

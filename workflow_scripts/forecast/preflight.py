@@ -3,7 +3,6 @@
 Runs by itself where jobs are submitted; the network is not asked.  Every finding is a line that says what to do.
 """
 
-import argparse
 import json
 import os
 from collections.abc import Iterator
@@ -12,79 +11,78 @@ from typing import Any
 
 from workflow_scripts.base import disk
 from workflow_scripts.base.errors import UserError
-from workflow_scripts.config import reading
+from workflow_scripts.base.job import RESULTS, STORE
 from workflow_scripts.config.models import Load
 from workflow_scripts.config.training import Training
-from workflow_scripts.experiment import table_of_models
-from workflow_scripts.experiment.recipes import Recipes
-from workflow_scripts.forecast import plan
+from workflow_scripts.experiment import options
+from workflow_scripts.experiment.artifacts import Artifacts
+from workflow_scripts.forecast.quote import Quote, over_budget, quote
 from workflow_scripts.forecast.resources import Requirements, weights_folder
 from workflow_scripts.llm.request import RULES
 from workflow_scripts.models import model_size
 
-RESULTS = Path("results")
 KEYS = {"cohere_chat": ("COHERE_API_KEY", "CO_API_KEY")}  # provider -> variables of which one is enough
 ROOM = 0.8  # of a GPU may be weights when answering; the rest is for keys, values and what else the engine holds
 
 
-def findings(recipes: Recipes) -> list[str]:
+def findings(found: Artifacts) -> list[str]:
     """Everything that stands against a run, a line each."""
-    sizes = Requirements(recipes.experiment, recipes.answered_suites())
+    sizes = Requirements(found.experiment)
+    lines = [*hub(found), *keys(found), *sizes.unknown(), *memory(found, sizes)]
     try:
-        found = plan.quote(recipes)
+        costs = quote(found)
     except UserError as error:
-        return [str(error), *hub(recipes), *keys(recipes), *sizes.unknown(), *memory(recipes, sizes)]
-    costs = [*disks(recipes, found), *plan.over_budget(recipes, found)]
-    return list(dict.fromkeys([*hub(recipes), *keys(recipes), *sizes.unknown(), *memory(recipes, sizes), *costs]))
+        return list(dict.fromkeys([str(error), *lines]))
+    return list(dict.fromkeys([*lines, *disks(found, costs), *over_budget(found, costs)]))
 
 
-def hub(recipes: Recipes) -> Iterator[str]:
+def hub(found: Artifacts) -> Iterator[str]:
     """Models and datasets that are in no folder and not whole in the hub's cache."""
-    if recipes.config.machine.network:
+    if found.experiment.config.machine.network:
         return
-    for name, model in recipes.experiment.models.items():
+    for name, model in found.experiment.models.items():
         if isinstance(model.row, Load) and not Path(model.row.load).is_dir():
             missing = _missing(model.row.load, str(model.row.revision))
-            yield from _told(f"models.{name}.load", model.row.load, model.row.revision, missing)
-    for name, source in recipes.config.sources.items():
+            yield from _not_cached(f"models.{name}.load", model.row.load, model.row.revision, missing)
+    for name, source in found.experiment.config.sources.items():
         dataset: Any = getattr(source, "dataset", None)
         if dataset and not Path(dataset).exists():
             revision = getattr(source, "revision", None)
             missing = [] if _snapshot(dataset, revision, "dataset") else ["all of it"]
-            yield from _told(f"sources.{name}.dataset", dataset, revision, missing, " --repo-type dataset")
-    for name, translator in getattr(recipes.config, "translators", {}).items():
-        fetched = getattr(translator, "model", None)
+            yield from _not_cached(f"sources.{name}.dataset", dataset, revision, missing, " --repo-type dataset")
+    for name, translator in found.experiment.config.translators.items():
+        fetched, fetched_at = getattr(translator, "model", None), getattr(translator, "revision", None)
         if fetched and not Path(fetched).is_dir():
-            missing = [] if _snapshot(fetched, translator.revision, "model") else ["all of it"]
-            yield from _told(f"translators.{name}.model", fetched, translator.revision, missing)
+            missing = [] if _snapshot(fetched, fetched_at, "model") else ["all of it"]
+            yield from _not_cached(f"translators.{name}.model", fetched, fetched_at, missing)
 
 
-def keys(recipes: Recipes) -> Iterator[str]:
+def keys(found: Artifacts) -> Iterator[str]:
     """Judges and other language models whose provider wants a key that the environment does not have."""
-    for section, models in (("judges", recipes.config.judges), ("llms", recipes.config.llms)):
+    for section, models in (("judges", found.experiment.config.judges), ("llms", found.experiment.config.llms)):
         for name, asked in models.items():
             if missing := [] if asked.model.startswith(RULES) else _missing_keys(asked.model, asked.api_base):
                 named = ", ".join(missing)
                 yield f"{section}.{name}.model: {asked.model} wants {named} in the environment, not set; set it"
 
 
-def memory(recipes: Recipes, sizes: Requirements) -> Iterator[str]:
+def memory(found: Artifacts, sizes: Requirements) -> Iterator[str]:
     """Trainings and answers that the machine's GPUs have no memory for, or that want more GPUs than a node has."""
-    machine, told = recipes.config.machine, set[object]()
+    machine, said = found.experiment.config.machine, set[object]()
     if not machine.gpus_per_node:
         return
-    for name, model in recipes.experiment.models.items():
+    for name, model in found.experiment.models.items():
         architecture = sizes.architecture(name)
         if isinstance(model.settings, Training) and architecture:
             device = machine.gpu_memory * model_size.GIB
             why = model_size.shortage(architecture, model.settings.model_dump(), device, machine.gpus_per_node)
             at = f"training.{getattr(model.row, 'train', '')}"
-            if why and (at, why) not in told:  # once for all models of one setting
-                told.add((at, why))
+            if why and (at, why) not in said:  # once for all models of one setting
+                said.add((at, why))
                 yield f"{at} (models.{name}): {why}"
-        parts = recipes.config.generation.tensor_parallel
-        if (share := sizes.weights(name) / parts / model_size.GIB) > ROOM * machine.gpu_memory and "share" not in told:
-            told.add("share")
+        parts = found.experiment.config.generation.tensor_parallel
+        if (share := sizes.weights(name) / parts / model_size.GIB) > ROOM * machine.gpu_memory and "share" not in said:
+            said.add("share")
             yield (
                 f"generation.tensor_parallel: each of {parts} GPUs would hold {share:.0f} GiB of weights "
                 f"(models.{name}) of its {machine.gpu_memory:g}; raise it"
@@ -93,16 +91,16 @@ def memory(recipes: Recipes, sizes: Requirements) -> Iterator[str]:
             if isinstance(model.settings, Training) and sizes.gpus(stage, name) > machine.gpus_per_node:
                 at = f"training.{getattr(model.row, 'train', '')}" if stage == "train" else "generation.tensor_parallel"
                 wanted = f"wants {sizes.gpus(stage, name)} GPUs, and a node has {machine.gpus_per_node}"
-                if (at, wanted) not in told:
-                    told.add((at, wanted))
+                if (at, wanted) not in said:
+                    said.add((at, wanted))
                     yield f"{at}: {wanted} (machine.gpus_per_node); ask for as many"
 
 
-def disks(recipes: Recipes, found: plan.Quote) -> Iterator[str]:
+def disks(found: Artifacts, costs: Quote) -> Iterator[str]:
     """The disk of the weights, if what is still to be written at the highest point does not go onto it."""
-    folder = weights_folder(recipes.experiment) or RESULTS
-    free, written = disk.free(folder), _written(RESULTS / ".store" / "models")
-    owed = max(0.0, found.peak_bytes - written)
+    folder = weights_folder(found.experiment) or RESULTS
+    free, written = disk.free(folder), _written(STORE / "models")
+    owed = max(0.0, costs.peak_bytes - written)
     if owed > free:
         yield (
             f"{folder}: has {free / 1e9:.0f} GB free, and up to {owed / 1e9:.0f} GB more are written at once; free "
@@ -115,7 +113,7 @@ def _written(models: Path) -> int:
     return sum(path.stat().st_size for path in models.glob("*/*.safetensors"))
 
 
-def _told(at: str, name: str, revision: str | None, missing: list[str], kind: str = "") -> Iterator[str]:
+def _not_cached(at: str, name: str, revision: str | None, missing: list[str], kind: str = "") -> Iterator[str]:
     if missing:
         what = ", ".join(missing[:3]) + (f" and {len(missing) - 3} more" if len(missing) > 3 else "")
         yield (
@@ -165,7 +163,7 @@ def _missing_keys(model: str, api_base: str | None) -> list[str]:
     try:
         provider = litellm.get_llm_provider(model)[1]
     except litellm.BadRequestError:
-        return []  # a provider that litellm does not know is told when it is asked
+        return []  # a provider that litellm does not know is named when it is asked
     if names := KEYS.get(provider):
         return [] if any(os.environ.get(name) for name in names) else [names[0]]
     missing = litellm.validate_environment(model)["missing_keys"]
@@ -174,12 +172,7 @@ def _missing_keys(model: str, api_base: str | None) -> list[str]:
 
 def main(arguments: list[str]) -> None:
     """Command line."""
-    parser = argparse.ArgumentParser(prog="preflight", description=__doc__)
-    parser.add_argument("--config", type=Path, required=True)
-    given = parser.parse_args(arguments)
-    if not given.config.is_file():
-        raise UserError(f"{given.config}: no such file; name the experiment's config")
-    recipes = Recipes(table_of_models.load(reading.read(given.config)))
-    if lines := findings(recipes):
+    found = options.experiment("preflight", __doc__, arguments)
+    if lines := findings(found):
         raise UserError("\n".join(["not ready:", *lines]))
     print("Ready: models, keys, memory, disks and budget are as the experiment needs them.")

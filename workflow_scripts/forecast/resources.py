@@ -15,16 +15,12 @@ from workflow_scripts.base.errors import UserError
 from workflow_scripts.config.merging import MergeMethod
 from workflow_scripts.config.models import Init, Load, Merge
 from workflow_scripts.config.training import Training
+from workflow_scripts.experiment import kept
+from workflow_scripts.experiment.artifacts import Artifact
 from workflow_scripts.experiment.table_of_models import Experiment
 from workflow_scripts.forecast import work_counts
 from workflow_scripts.models import model_size
 from workflow_scripts.models.architecture import SHAPE
-
-GIB = model_size.GIB
-PROCESS = 6 * GIB  # main memory of a process that has torch and its libraries, and no model yet
-WORDS = 32768  # a bound of the vocabulary that a miniature's tokenizer makes from its mixture
-SLACK = 2.0  # a stated throughput is a mean; jobs share machines
-START = 0.5  # hours: imports, weights from a slow disk, an engine's start
 
 
 class Needs(NamedTuple):
@@ -36,18 +32,36 @@ class Needs(NamedTuple):
     disk_mb: int
 
 
+GIB = model_size.GIB
+PROCESS = 6 * GIB  # main memory of a process that has torch and its libraries, and no model yet
+WORDS = 32768  # a bound of the vocabulary that a miniature's tokenizer makes from its mixture
+SLACK = 2.0  # a stated throughput is a mean; jobs share machines
+FOUND = Needs(gpu=0, mem_mb=2000, runtime=1, disk_mb=0)  # of a job that finds its work in the store
+BRIEF = 30  # minutes: what takes no longer is not looked for
+START = 0.5  # hours: imports, weights from a slow disk, an engine's start
+
+
 class Requirements:
     """Sizes and requests of one experiment's models; cheap, and computed once for each."""
 
-    def __init__(self, experiment: Experiment, answered: list[str]) -> None:
+    def __init__(self, experiment: Experiment) -> None:
         self.experiment, self.machine = experiment, experiment.config.machine
-        self._answered = answered
         self.of = cache(self._of)
+        self.in_store = cache(kept.in_store)  # four questions about each job, and rows are hashed for the answer
         self.architecture = cache(self._architecture)
 
-    def needs(self, stage: str, model: str, attempt: int = 1) -> dict[str, int]:
-        """What a stage's job of a model asks for; more memory at each attempt, for a kill may have been for memory."""
-        return {**self.of(stage, model)._asdict(), "mem_mb": self.of(stage, model).mem_mb * (attempt + 1) // 2}
+    def needs(self, artifact: Artifact, attempt: int = 1, looks: bool = False) -> dict[str, int]:
+        """What the job of an artifact asks for.
+
+        Args:
+            artifact: of one of the stages that ask for anything.
+            attempt: more memory at each, for a kill may have been for memory.
+            looks: whether to look into the store: a job that finds its work there asks for hardly anything.
+        """
+        needs = self.of(artifact.stage.command, artifact.wildcards.get("model") or artifact.wildcards["source"])
+        if looks and (needs.gpu or needs.runtime > BRIEF) and self.in_store(artifact):
+            return FOUND._asdict()
+        return {**needs._asdict(), "mem_mb": needs.mem_mb * (attempt + 1) // 2}
 
     def _of(self, stage: str, model: str) -> Needs:
         """What a stage's job asks for: initialise, load, train, merge, generate of a model; translate of a source."""
@@ -82,7 +96,7 @@ class Requirements:
             return tokens / machine.training / max(1, self.gpus(stage, model)) / 3600
         if stage == "generate" and machine.generation:
             length = min(config.lengths.answer, config.generation.max_new_tokens)
-            tokens = work_counts.answers(self.experiment, self._answered) * length
+            tokens = work_counts.answers(self.experiment) * length
             return tokens / machine.generation / max(1, self.gpus(stage, model)) / 3600
         if stage == "merge":
             moved = sum(self.weights(name) for name in (*self.experiment.models[model].needs, model))

@@ -11,10 +11,11 @@ from workflow_scripts.config.models import Train
 from workflow_scripts.config.training import Training
 from workflow_scripts.data.formats import FORMATS
 from workflow_scripts.experiment import training_data
-from workflow_scripts.experiment.recipes import Judged
+from workflow_scripts.experiment.stages._base import lies
+from workflow_scripts.experiment.stages._places import SOURCE, SUITE
+from workflow_scripts.experiment.stages.answers import answered
 from workflow_scripts.experiment.table_of_models import Experiment
 
-RESULTS = Path("results")
 REFERENCE = 1 / 3  # of a forward and backward pass is a forward pass, of DPO's frozen model
 
 
@@ -41,7 +42,7 @@ def learning(experiment: Experiment, model: str) -> Learning:
 def prompts(experiment: Experiment, suite: str) -> int | None:
     """Prompts of a suite: counted where they lie, else as the config says; None where only the data will tell."""
     config, chosen = experiment.config, experiment.config.suites[suite]
-    path = RESULTS / config.experiment / "data" / "suites" / f"{suite}.parquet"
+    path = lies(SUITE, experiment, suite=suite)
     if path.exists():
         return int(pq.read_metadata(path).num_rows)
     languages = list(chosen.languages or config.languages)
@@ -55,7 +56,7 @@ def seeds(experiment: Experiment, source: str) -> int | None:
     config, chosen = experiment.config, experiment.config.sources[source]
     assert isinstance(chosen, SynthesisSource)
     languages = chosen.languages or config.languages
-    path = RESULTS / config.experiment / "data" / "sources" / f"{chosen.synthesise}.parquet"
+    path = lies(SOURCE, experiment, source=chosen.synthesise)
     if path.exists():
         rows = pq.read_table(path, columns=["language", "split"]).to_pylist()
         return sum(row["language"] in languages and row["split"] in chosen.splits for row in rows)
@@ -84,15 +85,14 @@ def expected(config: Config, source: str, languages: list[str], split: Split) ->
     return each if chosen.limit is None else min(each, chosen.limit * len(spoken))
 
 
-def answers(experiment: Experiment, suites: list[str]) -> int:
+def by_suite(experiment: Experiment) -> dict[str, int | None]:
+    """Completions of one model, by suite; None where the prompts are not known yet."""
+    return {suite: prompts(experiment, suite) for suite in answered(experiment)}
+
+
+def answers(experiment: Experiment) -> int:
     """Completions of one model; suites whose prompts are not known yet count none."""
-    return sum(prompts(experiment, suite) or 0 for suite in suites)
-
-
-def questions(experiment: Experiment, asked: Judged) -> int:
-    """What a judge is asked about one model's answers to a suite: comparisons are asked in both orders."""
-    orders = 2 if experiment.config.suites[asked.suite].metric == "preference" else 1
-    return orders * (prompts(experiment, asked.suite) or 0)
+    return sum(count or 0 for count in by_suite(experiment).values())
 
 
 def _in_file(experiment: Experiment, suite: str) -> int | None:

@@ -10,10 +10,10 @@ from pathlib import Path
 
 from workflow_scripts.base import hashing
 from workflow_scripts.base.errors import UserError
+from workflow_scripts.base.job import RESULTS, STORE
 from workflow_scripts.store import checksums, finished_work
 
-RESULTS = Path("results")
-MODELS = RESULTS / ".store" / "models"
+MODELS = STORE / "models"
 
 
 def discard(path: Path) -> list[Path]:
@@ -58,7 +58,7 @@ def _forget(entry: Path) -> list[Path]:
         if not (entry / name).exists() or hashing.of_file(entry / name) == sha256:
             continue
         inode = (entry / name).stat().st_ino
-        for artifact in RESULTS.glob(f"*/seed*/models/*/{name}"):
+        for artifact in RESULTS.glob(f"[!.]*/**/{name}"):
             if artifact.stat().st_ino == inode:
                 checksums.discard(RESULTS, artifact)
                 gone.append(artifact)

@@ -26,7 +26,7 @@ def pinned(text: str, commit: Callable[[str, str, str], str]) -> tuple[str, list
         commit: from a hub id, its kind (model, dataset) and a revision to the commit.
     """
     spans: dict[tuple[int, int], str] = {}
-    told = dict[str, None]()
+    found_commits = dict[str, None]()
     for mapping in _mappings(yaml.compose(text)):
         found = {key.value: value for key, value in mapping.value}
         revision = found.get("revision")
@@ -35,10 +35,10 @@ def pinned(text: str, commit: Callable[[str, str, str], str]) -> tuple[str, list
             continue
         sha = commit(found[name].value, NAMED[name], revision.value)
         spans[revision.start_mark.index, revision.end_mark.index] = sha
-        told[f"{found[name].value}: {revision.value} is {sha}"] = None
+        found_commits[f"{found[name].value}: {revision.value} is {sha}"] = None
     for (start, end), sha in sorted(spans.items(), reverse=True):
         text = f'{text[:start]}"{sha}"{text[end:]}'  # in quotes, since some commits look like numbers
-    return text, list(told)
+    return text, list(found_commits)
 
 
 def _mappings(node: Any) -> Iterator[yaml.MappingNode]:
@@ -70,6 +70,6 @@ def main(arguments: list[str]) -> None:
     given = parser.parse_args(arguments)
     if not given.config.is_file():
         raise UserError(f"{given.config}: no such file; name the experiment's config")
-    text, told = pinned(given.config.read_text(encoding="utf-8"), _commit)
+    text, found_commits = pinned(given.config.read_text(encoding="utf-8"), _commit)
     given.config.write_text(text, encoding="utf-8")
-    print(*(told or ["every revision is a commit"]), sep="\n")
+    print(*(found_commits or ["every revision is a commit"]), sep="\n")
