@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from bench.stale import Bench, Run, environment
+from bench.stale.bench import Bench
+from bench.stale.run import Run, environment
 
 HERE = Path(__file__).parent
 OPTIONS = [

@@ -7,7 +7,8 @@ import shutil
 
 import pytest
 
-from bench.stale import Bench, Run
+from bench.stale.bench import Bench
+from bench.stale.run import Run
 
 
 @pytest.fixture(scope="session")

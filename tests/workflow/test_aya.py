@@ -16,7 +16,8 @@ from typing import Any
 import pytest
 import yaml
 
-from bench.stale import REPOSITORY, Bench, Run
+from bench.stale.bench import Bench
+from bench.stale.run import REPOSITORY, Run
 from tests import standins, tiny_nllb
 from tests.openai_server import OpenAIServer
 from workflow_scripts.base import records

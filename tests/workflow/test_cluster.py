@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.stale import Run
+from bench.stale.run import Run
 from workflow_scripts.models import manifest
 
 pytestmark = pytest.mark.scale

@@ -2,7 +2,8 @@
 
 import time
 
-from bench.stale import Bench, kills
+from bench.stale.bench import Bench
+from bench.stale.kills import kills
 
 
 def test_killed_runs_end_where_an_uninterrupted_one_does(bench: Bench) -> None:

@@ -7,9 +7,9 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from bench.stale import Run
+from bench.stale.run import Run
 from workflow_scripts.base import records
-from workflow_scripts.experiment.recipes import Recipes
+from workflow_scripts.experiment.artifacts import artifacts
 from workflow_scripts.experiment.table_of_models import load
 from workflow_scripts.paper import table
 
@@ -63,7 +63,7 @@ def test_every_score_leads_to_its_data_and_code(finished_nano: Run) -> None:
     for name, parent in manifest["parents"].items():
         described = json.loads((finished_nano.results / f"seed0/models/{name}/manifest.json").read_text())
         assert parent["model"] == described["model"]
-        assert described["data"] and described["recipe"]["work"]["code"]["training.train"]
+        assert described["data"] and described["recipe"]["code"]["train:sft"]
 
 
 def test_tables_need_no_models(nano: Run) -> None:
@@ -123,10 +123,8 @@ def test_published_values_stand_beside_ours_and_move_nothing(nano: Run, monkeypa
 def print_table(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """Run the stage of a table in this process, without Snakemake."""
     monkeypatch.chdir(run.folder)
-    recipes = Recipes(load(run.config))
-    scores = [Path(f"results/nano/seed0/{asked.path}") for asked in recipes.item_scores("tables", "table1")]
-    arguments = ["--recipe", recipes.table("table1"), "--scores", *map(str, scores)]
-    table.main([*arguments, "--output", "results/nano/tables/table1"])
+    found = artifacts(load(run.config)).of("table", {"experiment": "nano", "table": "table1"})
+    table.make(found.job)
 
 
 def share(run: Run, model: str, suite: str, verdict: str) -> float:

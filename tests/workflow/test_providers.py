@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.stale import Run
+from bench.stale.run import Run
 from tests.openai_server import OpenAIServer
 from workflow_scripts.base import records
 

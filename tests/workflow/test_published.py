@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.stale import Bench, Run
+from bench.stale.bench import Bench
+from bench.stale.run import Run
 from tests import tiny_nllb
 from tests.openai_server import OpenAIServer
 from workflow_scripts.base import records

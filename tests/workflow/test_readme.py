@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from bench.stale import REPOSITORY, Run
+from bench.stale.run import REPOSITORY, Run
 
 TOOLS = ("make", "snakemake")
 
@@ -35,7 +35,7 @@ def test_the_readme_has_the_two_commands_and_ci_runs_them() -> None:
     "command", [command for command, comment in commands().items() if not by_ci(command) and "needs" not in comment]
 )
 def test_a_command_of_the_readme_works(command: str, nano: Run) -> None:
-    for name in ("Makefile", "Snakefile", "requirements.lock"):
+    for name in ("Makefile", "Snakefile", "code.lock", "requirements.lock"):
         shutil.copy2(REPOSITORY / name, nano.folder / name)
     for name in ("rules", "workflow_scripts", "profiles", "published", "envs", "experiments"):
         if not (nano.folder / name).exists():

@@ -41,3 +41,8 @@ def test_more_rows_never_take_one_from_a_part(parts, total):
 def test_largest_remainders_would_break_the_nesting():
     parts = {"a": 0.4286, "b": 0.4286, "c": 0.1428}  # the Alabama paradox: at 10 rows c has 2, at 11 it would have 1
     assert allocate(10, parts)["c"] <= allocate(11, parts)["c"]
+
+
+def test_the_order_of_parts_decides_no_tie():
+    parts = {"safety": 0.15, "general": 0.85}  # of 250 rows 37.5 and 212.5
+    assert allocate(250, parts) == allocate(250, dict(reversed(parts.items()))) == {"general": 213, "safety": 37}

@@ -1,9 +1,5 @@
 """What training and evaluation have in common is found, whatever it looks like, and stops the run in one line."""
 
-import json
-import os
-import subprocess
-import sys
 from collections import Counter
 from pathlib import Path
 
@@ -13,6 +9,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.jobs import job, start
 from workflow_scripts.base import records
 from workflow_scripts.base.text import is_unspaced
 from workflow_scripts.config.data import Overlap, WorldSource
@@ -130,18 +127,17 @@ def test_a_breach_stops_the_stage_and_leaves_all_of_it_beside_what_was_to_be_mad
     output, breach = tmp_path / "results/overlap.parquet", tmp_path / "results/overlap-breach.parquet"
 
     def run(name):
-        recipe = {"work": WORK, "names": {"mixtures": [name], "suites": ["suite"]}}
-        command = [sys.executable, "-m", "workflow_scripts", "overlap", "--recipe", json.dumps(recipe)]
-        command += ["--mixtures", f"{name}.parquet", "--suites", "suite.parquet", "--output", str(output)]
-        environment = {**os.environ, "PYTHONPATH": str(ROOT), "MIXMERGE_WARM": "0"}
-        return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+        files = {"mixtures": [Path(f"{name}.parquet")], "suites": [Path("suite.parquet")]}
+        names = {"mixtures": [name], "suites": ["suite"]}
+        started = start(job("overlap", {"found": [Path("results/overlap.parquet")]}, files, WORK, names), tmp_path)
+        return started.communicate()[0], started.returncode
 
-    stopped = run("dirty")
-    assert stopped.returncode == 1 and stopped.stderr.count("\n") == 1
-    assert "mixture 'dirty' have 1 prompts in common" in stopped.stderr
+    said, status = run("dirty")
+    assert status == 1 and said.count("\n") == 1
+    assert "mixture 'dirty' have 1 prompts in common" in said
     assert not output.exists() and len(records.read(breach, records.OVERLAP)) == 1
-    passed = run("clean")
-    assert passed.returncode == 0, passed.stderr
+    said, status = run("clean")
+    assert status == 0, said
     assert len(records.read(output, records.OVERLAP)) == 0 and not breach.exists()
 
 

@@ -5,7 +5,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from workflow_scripts.data.segmentation import cut
-from workflow_scripts.data.translators import Piece
+from workflow_scripts.data.translator import Piece
 
 CODE = "Look:\n\n```python\nprint('Hello. World?')\n```\nDone. Good!"
 

@@ -3,8 +3,6 @@
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections import Counter
 from pathlib import Path
@@ -13,6 +11,7 @@ import pyarrow as pa
 import pytest
 
 from tests.fake_llm import ANSWERS, TEXTS, FakeLLM
+from tests.jobs import job, start
 from tests.openai_server import OpenAIServer
 from workflow_scripts.base import records
 from workflow_scripts.base.errors import UserError
@@ -286,22 +285,12 @@ def test_a_kill_pays_at_most_what_was_in_flight_twice_and_a_finished_synthesis_a
     fake = FakeLLM(RATES, seed=5)
     known = seeds()
     records.write(tmp_path / "seeds.parquet", known, records.ROWS, {})
-    recipe = json.dumps({"stage": "synthesise", "work": work(), "names": {}, "code": {}})
 
     def command(server):
         access = {"api_base": server.url, "concurrency": 4, "timeout": 60.0}
         how = {"llms": {key: access for key in ("rephraser", "one", "two")}, "judges": {"judge": access}}
-        command = [sys.executable, "-m", "workflow_scripts", "synthesise", "--recipe", recipe, "--how", json.dumps(how)]
-        files = ["--seeds", "seeds.parquet", "--store", "results/.store", "--output", "results/rows.parquet"]
-        environment = {**os.environ, "PYTHONPATH": str(ROOT), "MIXMERGE_WARM": "0"}
-        return subprocess.Popen(
-            [*command, *files, "--yields", "results/yields.parquet"],
-            cwd=tmp_path,
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
+        outputs = {"rows": [Path("results/rows.parquet")], "yields": [Path("results/yields.parquet")]}
+        return start(job("synthesise", outputs, {"seeds": [Path("seeds.parquet")]}, work(), execution=how), tmp_path)
 
     with OpenAIServer(["ok"] * 60 + ["slow"] * 4, answer=fake, patience=60) as server:
         killed = command(server)

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from workflow_scripts.experiment import fingerprint, recipes
+from workflow_scripts.experiment import fingerprint
+from workflow_scripts.experiment.stages import STAGES
+from workflow_scripts.process import job
 
 STAGE = '''"""A stage."""
 from workflow_scripts import {modules}
@@ -182,9 +184,11 @@ def test_every_python_gives_the_same_hash(package):
 
 
 def test_every_stage_has_a_work_function_and_a_command_that_can_be_followed():
-    for stage, (module, function, _) in recipes.WORK.items():
-        assert f"{module}.{function}" in fingerprint.of(module, function)
-        assert f"{recipes.module_of(stage)}.main" in fingerprint.of(recipes.module_of(stage))
+    for stage in STAGES.values():
+        for module, _, function in (work.partition(":") for work in stage.work):
+            assert f"{module}.{function}" in fingerprint.of(module, function)
+        command = job.module_of(stage.command).removeprefix(f"{fingerprint.PACKAGE}.")
+        assert f"{command}.make" in fingerprint.of(command, "make")
 
 
 def test_the_package_imports_itself_only_in_ways_that_are_followed():

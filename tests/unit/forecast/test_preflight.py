@@ -9,9 +9,9 @@ import pytest
 import yaml
 
 from workflow_scripts.base.errors import UserError
-from workflow_scripts.experiment.recipes import Recipes
+from workflow_scripts.experiment.artifacts import artifacts
 from workflow_scripts.experiment.table_of_models import load
-from workflow_scripts.forecast import plan, preflight
+from workflow_scripts.forecast import preflight, quote
 from workflow_scripts.run import session
 
 CHECKED = yaml.safe_load((Path(__file__).parents[2] / "configs/checked.yaml").read_text(encoding="utf-8"))
@@ -32,8 +32,8 @@ def cache(tmp_path, monkeypatch):
     return tmp_path / "hub"
 
 
-def recipes(**sections):
-    return Recipes(load({**copy.deepcopy(CHECKED), **sections}))
+def planned(**sections):
+    return artifacts(load({**copy.deepcopy(CHECKED), **sections}))
 
 
 def large(row=None, **sections):
@@ -41,7 +41,7 @@ def large(row=None, **sections):
     del models["init"]
     models["base"] = {"load": NAME, "revision": COMMIT, **(row or {})}
     merging = {**CHECKED["merging"], "slerp": {"method": "slerp", "t": 0.5}}
-    return recipes(models=models, merging=merging, **sections)
+    return planned(models=models, merging=merging, **sections)
 
 
 def fill(cache, *files, index=None):
@@ -55,7 +55,7 @@ def fill(cache, *files, index=None):
 
 
 def test_the_miniature_is_ready():
-    assert preflight.findings(recipes()) == []
+    assert preflight.findings(planned()) == []
 
 
 def test_a_model_is_ready_once_every_shard_is_in_the_cache(cache):
@@ -85,7 +85,7 @@ def test_with_a_network_nothing_need_be_in_the_cache():
 
 
 def test_a_judge_whose_key_is_not_set_is_named(monkeypatch):
-    made = recipes(judges={"gpt": {"model": "openai/gpt-4-turbo"}, "rules": {"model": "mixmerge/rules"}})
+    made = planned(judges={"gpt": {"model": "openai/gpt-4-turbo"}, "rules": {"model": "mixmerge/rules"}})
     (line,) = preflight.keys(made)
     assert line.startswith("judges.gpt.model: ")
     assert "OPENAI_API_KEY" in line
@@ -97,7 +97,7 @@ def test_cohere_and_a_server_of_ones_own_are_known(monkeypatch):
     for variable in ("COHERE_API_KEY", "CO_API_KEY", "OLLAMA_API_BASE"):
         monkeypatch.delenv(variable, raising=False)
     served = {"model": "ollama/x", "api_base": "http://localhost:1"}
-    made = recipes(judges={"own": served}, llms={"cohere": {"model": "cohere_chat/command-r-plus-08-2024"}})
+    made = planned(judges={"own": served}, llms={"cohere": {"model": "cohere_chat/command-r-plus-08-2024"}})
     (line,) = preflight.keys(made)
     assert line.startswith("llms.cohere.model: ")
     assert "COHERE_API_KEY" in line
@@ -123,43 +123,43 @@ def test_answers_need_room_beside_the_weights():
 
 def test_more_gpus_than_a_node_has_are_refused():
     spread = {**CHECKED["generation"], "tensor_parallel": 4}
-    lines = preflight.findings(recipes(machine={"gpus_per_node": 2}, generation=spread))
+    lines = preflight.findings(planned(machine={"gpus_per_node": 2}, generation=spread))
     assert [line for line in lines if "generation.tensor_parallel: wants 4 GPUs, and a node has 2" in line]
 
 
 def test_a_disk_without_room_is_named_with_what_is_missing(monkeypatch):
     made = large({"architecture": AYA}, machine={"network": True})
-    owed = plan.quote(made).peak_bytes
+    owed = quote.quote(made).peak_bytes
     free = {"free": owed - 1}
     monkeypatch.setattr(shutil, "disk_usage", lambda path: type("", (), free)())
-    (line,) = preflight.disks(made, plan.quote(made))
+    (line,) = preflight.disks(made, quote.quote(made))
     assert f"up to {owed / 1e9:.0f} GB" in line
     free["free"] = owed
-    assert list(preflight.disks(made, plan.quote(made))) == []
+    assert list(preflight.disks(made, quote.quote(made))) == []
 
 
 def test_the_disk_that_counts_is_that_of_the_weights(tmp_path, monkeypatch):
     asked = []
     monkeypatch.setattr(shutil, "disk_usage", lambda path: asked.append(path) or type("", (), {"free": 1e15})())
     monkeypatch.setenv("SCRATCH", str(tmp_path))
-    made = recipes(machine={"weights": "$SCRATCH/not/there/yet"})
-    assert list(preflight.disks(made, plan.quote(made))) == []
+    made = planned(machine={"weights": "$SCRATCH/not/there/yet"})
+    assert list(preflight.disks(made, quote.quote(made))) == []
     assert asked == [tmp_path]
 
 
 def test_everything_is_said_at_once_and_nothing_is_queued():
     made = large(judges={"gpt": {"model": "openai/gpt-4-turbo"}}, budget={"usd": 0})
-    with pytest.raises(session.Refusal) as refusal:
-        session.start(made, submits=True)
+    with pytest.raises(UserError) as refusal:
+        session.check_machines(made)
     keys = [line.split(":")[0] for line in str(refusal.value).splitlines()]
     assert keys == ["models.base.load", "judges.gpt.model", "models.base.load", "budget.usd"]
     assert not Path("results/.lock").exists()
 
 
 def test_a_bare_local_run_is_asked_nothing(monkeypatch):
-    monkeypatch.setattr(preflight, "findings", lambda recipes: pytest.fail("asked"))
-    monkeypatch.setattr(plan, "quote", lambda recipes: pytest.fail("asked"))
-    session.start(recipes(), submits=False)
+    monkeypatch.setattr(preflight, "findings", lambda found: pytest.fail("asked"))
+    monkeypatch.setattr(quote, "quote", lambda found: pytest.fail("asked"))
+    session.start(planned(), dry_run=False)
     session._held.pop().close()
 
 

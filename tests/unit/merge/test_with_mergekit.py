@@ -244,9 +244,9 @@ for threads in (2, 4):
 
 
 def test_bits_do_not_depend_on_threads_paths_or_process(models: dict[str, Path], tmp_path: Path) -> None:
-    recipes = [LINEAR, SLERP, TIES | {"rescale": True}, DARE]
+    recipes = [*(METHODS | {"ties": TIES | {"rescale": True}}).values()]
     parents = [str(models[name]) for name in ("first", "second")]
-    jobs = [(recipe, parents, str(models["base"]) if "densities" in recipe else None) for recipe in recipes]
+    jobs = [(recipe, parents, str(models["base"]) if ROWS[recipe["method"]].base else None) for recipe in recipes]
     subprocess.run(
         [sys.executable, "-c", MERGE_ALL, json.dumps(jobs)],
         env={**os.environ, "OMP_NUM_THREADS": "4", "PYTHONPATH": str(ROOT)},

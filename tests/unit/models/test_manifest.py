@@ -1,11 +1,14 @@
 """A model's folder says what the model is and was made from, and is checked before anything builds on it."""
 
 import json
+from pathlib import Path
 
 import pytest
 
+from tests.jobs import job
 from workflow_scripts.base import hashing
 from workflow_scripts.base.errors import UserError
+from workflow_scripts.base.job import RESULTS, STORE
 from workflow_scripts.models import manifest
 from workflow_scripts.store import checksums, finished_work
 
@@ -15,19 +18,18 @@ def publish(tmp_path, monkeypatch):
     """Publish a model of some content, as the stages do."""
     monkeypatch.chdir(tmp_path)
 
-    def make(name, files, parents=(), cost=None, key=None, temporary=False, stage="train"):
+    def make(name, files, parents=(), cost=None, key=None, temporary=False, stage="train", version="0" * 12):
         def work(_, output):
             for file, text in files.items():
                 (output / file).write_text(text)
             return {"cost": cost, "note": 1} if cost else {"note": 1}
 
         key = key or f"key-{name}"
-        entry = finished_work.get_or_make(tmp_path / "results/.store", key, work)
-        folder = tmp_path / "results/nano/seed0/models" / name
-        manifest.publish(
-            tmp_path / "results/.store", key, entry, folder, {"stage": stage, "names": {"model": name}},
-            {parent.name: parent for parent in parents}, "data", temporary,
-        )  # fmt: skip
+        entry = finished_work.get_or_make(STORE, key, work)
+        folder = Path("results/nano/seed0/models") / name
+        code = {stage: version, "torch": "1.0"}
+        made = job(stage, {"manifest": [folder / "manifest.json"]}, inputs={"model": name}, code=code)
+        manifest.publish(made, key, entry, {parent.name: parent for parent in parents}, "data", temporary)
         return folder
 
     return make
@@ -62,10 +64,28 @@ def test_trainings_of_all_ancestors_are_counted_once_each(publish):
     }  # fmt: skip
 
 
+def test_the_versions_that_made_a_model_and_all_its_ancestors_are_known(publish):
+    base = publish("base", {"a": "0"}, version="a" * 12)
+    child = publish("child", {"a": "1"}, [base], version="b" * 12)
+    merged = publish("merged", {"a": "m"}, [base, child], stage="merge")
+    assert manifest.read(merged)["made_by"] == {
+        "merge": ["merge 000000000000, torch 1.0"],
+        "train": ["train aaaaaaaaaaaa, torch 1.0", "train bbbbbbbbbbbb, torch 1.0"],
+    }
+
+
+def test_the_record_of_how_a_model_was_made_stays_when_it_is_published_again(publish):
+    folder = publish("one", {"config.json": "{}"})
+    record = folder / "manifest.execution.json"
+    record.write_text("{}")
+    publish("one", {"config.json": "{}"})
+    assert record.exists()
+
+
 def test_a_model_that_is_whole_passes(publish):
     folder = publish("one", {"config.json": "{}", "model.safetensors": "1"})
     assert manifest.check(folder) == manifest.read(folder)
-    assert checksums.changed(folder.parents[3]) == []
+    assert checksums.changed(RESULTS) == []
 
 
 def test_files_of_an_earlier_model_do_not_stay_beside_the_new_one(publish):
@@ -105,7 +125,7 @@ def test_a_manifest_that_is_missing_broken_or_of_another_schema_is_named(publish
         ("{", "is not JSON"),
         ("[1]", "is not JSON"),
         ("[]", "schema None"),
-        (json.dumps({**text, "schema": 0}), "schema 0, but this mixmerge reads 1"),
+        (json.dumps({**text, "schema": 0}), "schema 0, but this mixmerge reads 2"),
     ):
         path.unlink(missing_ok=True)
         if content is not None:
@@ -118,23 +138,21 @@ def test_a_manifest_that_is_missing_broken_or_of_another_schema_is_named(publish
 # Temporary merges
 
 
-def test_a_temporary_merge_waits_until_its_weights_are_let_go(publish, tmp_path):
-    results, folder = tmp_path / "results", tmp_path / "results/.store"
+def test_a_temporary_merge_waits_until_its_weights_are_let_go(publish):
     publish("trained", {"config.json": "{}"})
     publish("kept", {"config.json": "{}"}, stage="merge")
     publish("one", {"model.safetensors": "1"}, stage="merge", temporary=True)
     publish("two", {"model.safetensors": "2"}, stage="merge", temporary=True)
-    assert manifest.waiting(folder, results) == {"key-one", "key-two"}
-    manifest.release(folder, "key-one", results)
-    assert manifest.waiting(folder, results) == {"key-two"}
-    assert not (folder / "models/key-one/model.safetensors").exists()
-    assert finished_work.known(folder, "key-one")["released"]
+    assert manifest.waiting() == {"key-one", "key-two"}
+    manifest.release("key-one")
+    assert manifest.waiting() == {"key-two"}
+    assert not (STORE / "models/key-one/model.safetensors").exists()
+    assert finished_work.known(STORE, "key-one")["released"]
 
 
-def test_weights_that_a_kept_model_shares_are_not_let_go(publish, tmp_path):
-    results, folder = tmp_path / "results", tmp_path / "results/.store"
+def test_weights_that_a_kept_model_shares_are_not_let_go(publish):
     files = {"model.safetensors": "1"}
     publish("temporary", files, key="same", stage="merge", temporary=True)
     publish("kept", files, key="same", stage="merge")
-    manifest.release(folder, "same", results)
-    assert (folder / "models/same/model.safetensors").exists()
+    manifest.release("same")
+    assert (STORE / "models/same/model.safetensors").exists()

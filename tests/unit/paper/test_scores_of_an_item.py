@@ -49,8 +49,9 @@ def judged(tmp_path):
             ]
             path = tmp_path / f"seed{seed}" / "scores" / "rules" / model / "redteam.parquet"
             table = pa.Table.from_pylist(rows, schema=records.SCORES)
-            records.write(path, table, records.SCORES, {"trainings": TRAININGS[model]})
-            paths.append(path)
+            made_by = {"train:sft": [f"train:sft {model}"]} if model != "base" else {}
+            records.write(path, table, records.SCORES, {"trainings": TRAININGS[model], "made_by": made_by})
+            paths.append(({"seed": seed, "judge": "rules", "model": model, "suite": "redteam"}, path))
         return paths
 
     return write
@@ -70,6 +71,11 @@ def test_tokens_are_those_of_trainings_after_the_baseline_of_all_ancestors(judge
     training = scores.read(WORK, judged({(model, 0): "refused" for model in TRAININGS})).training
     assert {model: cost["tokens"] for model, cost in training.items()} == {"base": 0, "mix": 70, "slerp": 70}
     assert training["mix"]["examples"] == 8
+
+
+def test_the_versions_that_made_what_scores_rest_on_are_together(judged):
+    found = scores.read(WORK, judged({(model, 0): "refused" for model in TRAININGS}))
+    assert found.made_by == {"train:sft": ["train:sft mix", "train:sft slerp"]}
 
 
 def test_seeds_are_kept_apart(judged):
@@ -96,12 +102,15 @@ def test_other_judges_and_labelled_answers_stand_beside_the_items_own_judge(judg
     other = tmp_path / "seed0/scores/other/mix/redteam.parquet"
     known = tmp_path / "labels/other/labelled.parquet"
     for path in (other, known):
-        records.write(path, records.read(paths[0], records.SCORES), records.SCORES, {"trainings": {}})
-    found = scores.read(WORK, [*paths, other, known])
+        lineage = {"trainings": {}, "made_by": {}}
+        records.write(path, records.read(paths[0][1], records.SCORES), records.SCORES, lineage)
+    about = {"judge": "other", "suite": "redteam"}
+    found = scores.read(WORK, [*paths, ({**about, "seed": 0, "model": "mix"}, other), (about, known)])
     assert found.panel is found.panels["rules"] and set(found.panels) == {"rules", "other"}
     assert found.labels["other"].num_rows == 10 and ("mix", 0) in found.panels["other"].scores
 
 
 def test_a_missing_file_of_scores_is_named(tmp_path):
     with pytest.raises(UserError, match=r"mix/redteam.parquet: no such file"):
-        scores.read(WORK, [tmp_path / "seed0/scores/rules/mix/redteam.parquet"])
+        about = {"seed": 0, "judge": "rules", "model": "mix", "suite": "redteam"}
+        scores.read(WORK, [(about, tmp_path / "seed0/scores/rules/mix/redteam.parquet")])

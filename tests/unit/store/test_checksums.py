@@ -74,7 +74,7 @@ def test_recording_again_takes_what_is_there_now(results):
 
 
 def test_a_record_that_cannot_be_read_counts_as_a_change(results):
-    place = next((results / ".seals").glob("*table1.md"))
+    place = next((results / ".checksums").glob("*table1.md"))
     place.write_text(place.read_text()[:10])
     assert checksums.changed(results) == [artifact(results)]
 
@@ -84,7 +84,7 @@ def test_results_without_records_have_no_changes(tmp_path):
 
 
 def test_what_a_kill_left_of_a_record_is_not_looked_at(results):
-    (results / ".seals" / ".nano%tables%table1.md.123").write_text("{")
+    (results / ".checksums" / ".nano%tables%table1.md.123").write_text("{")
     assert checksums.changed(results) == []
 
 
