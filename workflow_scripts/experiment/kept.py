@@ -5,7 +5,7 @@
 
 A kept artifact's recipe holds the code that made it, so keys of the store and recorded params stay as they were.  This
 ends by itself when its settings or inputs change, or when neither the files nor the store have it.  Where what it is
-made from is redone by consent, it is looked for in the store afterwards, by what then lies there (`process.job`).
+made from was deleted, or is redone by consent, the job looks for it in the store by what then lies there.
 """
 
 import dataclasses
@@ -72,20 +72,20 @@ def with_kept(experiment: Experiment) -> Artifacts:
             pinned = dataclasses.replace(artifact, pinned=dict(pin["code"]))
             same = all(pinned.params[part] == pin[part] for part in ("settings", "inputs"))
             lies_here = all(map(is_current, needs)) and provenance.made_by(pinned) == pinned.params
-            if same and (lies_here or in_store(pinned)):
+            if same and (lies_here or in_store(pinned) is not False):
                 artifact = pinned
         by_path.update({file: artifact for files in artifact.outputs.values() for file in files})
         return artifact
 
     found = Artifacts(experiment, [], by_path)
     is_current = provenance.current(found)
-    will_be_current = provenance.current(found, redone=notes["redone"])
+    will_be_current = provenance.current(found, expected=notes["redone"])
     found.all.extend(settled(artifact.path) for artifact in declared.all)
     return found
 
 
-def in_store(artifact: Artifact) -> bool:
-    """Whether the store has the finished work of an artifact, as far as its inputs lie there to tell."""
+def in_store(artifact: Artifact) -> bool | None:
+    """Whether the store has the finished work of an artifact; None where its inputs do not lie there to tell."""
     return is_found(artifact.job)
 
 

@@ -11,6 +11,7 @@ from base64 import urlsafe_b64encode
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from workflow_scripts.base import records
 from workflow_scripts.base.errors import UserError
@@ -59,27 +60,33 @@ def made_by(artifact: Artifact) -> dict[str, str] | None:
 
 
 def current(
-    artifacts: Artifacts, compared: Iterable[str] = params.LIMITS, redone: Mapping[str, dict[str, str]] = {}
+    artifacts: Artifacts, compared: Iterable[str] = params.LIMITS, expected: Mapping[str, Any] | None = None
 ) -> Callable[[Artifact], bool]:
     """A function from an artifact to whether it, and all that it was made from, is as the experiment says.
 
     Args:
         artifacts: of the experiment.
         compared: names of the params that must be the same.
-        redone: path -> the code with which one is about to be redone, which counts as if that had been done.
+        expected: path -> the code with which one is about to be redone; if given, this, and what is gone and about to
+            be restored, counts as if it had been done.
     """
 
     @cache
     def is_current(path: Path) -> bool:
         artifact = artifacts.by_path[path]
         made = made_by(artifact)
-        parts = set(compared) - ({"code"} if redone.get(str(path)) == artifact.recipe.code else set())
-        if made is None or any(made[part] != artifact.params[part] for part in parts):
+        if made is None:
+            return expected is not None and needs_are_current(artifact)
+        redone = expected is not None and expected.get(str(path)) == artifact.recipe.code
+        if any(made[part] != artifact.params[part] for part in compared if not (redone and part == "code")):
             return False
         own = [file for files in artifact.files.values() for file in files if file not in artifacts.by_path]
         made_at = path.stat().st_mtime
         if any(file.exists() and file.stat().st_mtime > made_at for file in own):
             return False
+        return needs_are_current(artifact)
+
+    def needs_are_current(artifact: Artifact) -> bool:
         waits = {file for files in files_of(artifact).values() for file in files}
         return all(is_current(need.path) for need in artifacts.depends_on(artifact) if need.path in waits)
 

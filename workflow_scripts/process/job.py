@@ -62,15 +62,15 @@ def _make(make: Callable[[Job], Made | None], file: str) -> None:
     finished_work.write_text(job.record, json.dumps(record, indent=1, sort_keys=True) + "\n")
 
 
-def is_found(job: Job) -> bool:
-    """Whether the store has the finished work of a job, as far as its inputs lie there to tell."""
+def is_found(job: Job) -> bool | None:
+    """Whether the store has the finished work of a job; None where its inputs do not lie there to tell."""
     command = importlib.import_module(module_of(job.recipe.stage))
     try:
         if hasattr(command, "is_found"):
             return bool(command.is_found(job))
         return hasattr(command, "key") and finished_work.known(STORE, command.key(job)) is not None
     except (UserError, OSError):
-        return False
+        return None
 
 
 @contextmanager

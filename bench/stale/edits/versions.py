@@ -9,7 +9,7 @@ from bench.stale.edit import Edit, Patch, together
 from bench.stale.patches.code import statement, version
 from bench.stale.patches.config import put
 from bench.stale.patches.files import delete
-from bench.stale.size import DPO, MODELS, PROMPTS, WHOLE
+from bench.stale.size import ANSWERS, DPO, EACH, JUDGED, MODEL, MODELS, PROMPTS, WHOLE
 
 ASKED = "code or versions changed"
 ALWAYS_ASK = put("machine.ask_above", {"gpu_hours": 0.0, "cpu_hours": 0.0, "usd": 0.0})
@@ -62,24 +62,25 @@ EDITS = [
         merges=2,
     ),
     Edit(
-        "a patch of mergekit: redo merges",
-        together(ALWAYS_ASK, patched("mergekit")),
-        refused=ASKED,
-        consent=keep(redo=("merge:*",)),
-        merges=2,
-    ),
-    Edit(
         "a patch of mergekit: keep merges",
         together(ALWAYS_ASK, patched("mergekit")),
         refused=ASKED,
         consent=keep("merge:*"),
         idle=True,
     ),
-    Edit(
-        "kept, then made from the store",
-        together(ALWAYS_ASK, patched("transformers")),
-        refused=ASKED,
-        consent=together(keep("*"), delete("results/nano/seed0/models/safety/model.safetensors")),
+    *(
+        Edit(
+            f"a patch of transformers: keep all, then {what} deleted",  # the store has what was made
+            together(ALWAYS_ASK, patched("transformers")),
+            refused=ASKED,
+            consent=together(keep("*"), delete(place)),
+        )
+        for what, place in (
+            ("a model's weights", f"{MODEL}/safety/model.safetensors"),
+            ("all models", MODEL),
+            ("data", "results/nano/data"),
+            ("answers", ANSWERS),
+        )
     ),
     Edit(
         "kept, then edited",  # the pin of what the edit is about ends; of the others it holds
@@ -88,8 +89,8 @@ EDITS = [
         consent=together(keep("*"), put("training.dpo.weight_decay", 0.0), put("training.dpo.warmup_steps", 1)),
         steps=DPO,
         completions=PROMPTS,
-        questions=26,
-        alters=("table1", "contrasts", "figure2"),
+        questions=EACH,
+        alters=JUDGED,
     ),
     Edit("code that trains: asks", together(ALWAYS_ASK, statement("train/trainer", "train")), refused=ASKED),
     Edit(

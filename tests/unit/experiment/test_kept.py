@@ -134,7 +134,20 @@ def test_a_pin_stays_as_long_as_the_files_or_the_store_have_it(finished, monkeyp
     asked = []
     monkeypatch.setattr(kept, "in_store", lambda artifact: asked.append(artifact.path) or in_store)
     assert found().by_path[MIX].recipe.code["torch"] == ("1.0" if in_store else "2.0")
-    assert asked == [MIX], "the store is asked only about what does not lie there"
+    assert MIX in asked and MODELS / "general/manifest.json" not in asked, "asked about what does not lie there whole"
+
+
+def test_pins_of_what_follows_hold_where_something_was_deleted_and_is_about_to_be_restored(finished, monkeypatch):
+    """Which content it will have is known to the job alone, which looks again (`process.job`)."""
+    keep_all(finished)
+    (MODELS / "base/manifest.json").unlink()
+    monkeypatch.setattr(kept, "in_store", lambda artifact: None)
+    after = found()
+    for name in ("base", "general", "mix", "slerp"):
+        assert after.by_path[MODELS / name / "manifest.json"].recipe.code["torch"] == "1.0"
+    monkeypatch.setattr(kept, "in_store", lambda artifact: artifact.path != MODELS / "base/manifest.json")
+    after = found()
+    assert after.by_path[MODELS / "base/manifest.json"].recipe.code["torch"] == "2.0", "it is made anew"
 
 
 def test_a_pin_of_what_the_experiment_no_longer_has_is_no_harm(finished):
