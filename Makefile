@@ -18,7 +18,8 @@ CPU_INDEX := --extra-index-url https://download.pytorch.org/whl/cpu
 demo: .venv/ready
 	@$(RUN) preflight --config $(CONFIG)
 	snakemake --cores all --quiet reason --configfile $(CONFIG)
-	@python -m rich.markdown --justify --width 140 results/$$(sed -n 's/^experiment: *//p' $(CONFIG))/tables/table1.md
+	@folder=results/$$(sed -n 's/^experiment: *//p' $(CONFIG)); [ ! -f $$folder/tables/table1.md ] || \
+	    python -m rich.markdown --width 150 $$folder/tables/table1.md; echo "All tables and figures: $$folder"
 
 test: .venv/ready
 	pytest -n 2 --dist loadfile -m "not scale" tests/workflow tests/unit
