@@ -8,4 +8,8 @@ import sys
 from workflow_scripts.process import command
 
 if __name__ == "__main__":
+    if len(sys.argv) < 2 or not command.is_known(sys.argv[1]):
+        sys.exit(
+            f"python -m workflow_scripts COMMAND: no command '{' '.join(sys.argv[1:2])}'; CONTRIBUTING.md names them"
+        )
     command.run(sys.argv[1], sys.argv[2:])

@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from workflow_scripts.base import hashing
 from workflow_scripts.base.errors import UserError
@@ -127,13 +127,21 @@ def read(path: Path = LOCK) -> dict[str, Locked]:
     if re.search(r"^(<<<<<<<|=======|>>>>>>>)", text, re.M):
         raise UserError(f"{path.name}: has conflict markers of a merge; take one side, then `make lock-code`")
     try:
-        lock = {unit: Locked(**entry) for unit, entry in json.loads(text).items()}
+        lock = {unit: Locked(**entry) for unit, entry in json.loads(text, object_pairs_hook=_once).items()}
     except (ValueError, TypeError, AttributeError):
         raise UserError(f"{path.name}: is not as `make lock-code` writes it; {FIX}") from None
     for unit, entry in lock.items():
         if not all(isinstance(part, str) and DIGITS.fullmatch(part) for part in entry[:2]):
             raise UserError(f"{path.name}: {unit} has no fingerprints of 12 hex digits; {FIX}")
     return lock
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A table of JSON whose names all differ: a merge that kept both sides leaves some twice."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a name stands twice")
+    return found
 
 
 def text(lock: Mapping[str, Locked]) -> str:

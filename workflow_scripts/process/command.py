@@ -6,6 +6,7 @@ import sys
 from types import ModuleType
 from typing import NoReturn
 
+from workflow_scripts.base.registry import PACKAGE
 from workflow_scripts.process import fork_server, job
 
 
@@ -24,6 +25,11 @@ def run(stage: str, arguments: list[str]) -> NoReturn:
                     status = job.execute(stage, arguments)
     sys.stdout.flush()
     os._exit(status)  # at once: threads that libraries leave behind are not waited for
+
+
+def is_known(name: str) -> bool:
+    """Whether there is a command of a name."""
+    return name.isidentifier() and any(PACKAGE.glob(f"*/{name}.py"))
 
 
 def heavy(module: str) -> ModuleType:

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+from collections.abc import Iterable
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -16,8 +17,8 @@ def main(arguments: list[str]) -> None:
     """Command line."""
     parser = argparse.ArgumentParser(prog="keep", description=__doc__)
     parser.add_argument("--config", type=Path, required=True)
-    parser.add_argument("--keep", nargs="*", default=[], metavar="UNIT")
-    parser.add_argument("--redo", nargs="*", default=[], metavar="UNIT")
+    parser.add_argument("--keep", nargs="+", default=[], metavar="UNIT")
+    parser.add_argument("--redo", nargs="+", default=[], metavar="UNIT")
     given = parser.parse_args(arguments)
     check_patterns(given.keep, "KEEP")
     check_patterns(given.redo, "REDO")
@@ -37,10 +38,10 @@ def main(arguments: list[str]) -> None:
     print(f"{counts['kept']} artifacts are kept as they were made, {counts['redone']} will be made again.")
 
 
-def check_patterns(patterns: list[str], name: str) -> None:
+def check_patterns(patterns: list[str], name: str, known: Iterable[str] = ()) -> None:
     """Raise where a pattern fits no unit of code."""
     for pattern in patterns:
-        if not any(fnmatchcase(unit, pattern) for unit in code_lock.units()):
+        if not any(fnmatchcase(unit, pattern) for unit in {*code_lock.units(), *known}):
             raise UserError(f"{name}: no unit fits '{pattern}'; there are {', '.join(code_lock.units())}")
 
 

@@ -18,17 +18,17 @@ from workflow_scripts.store import finished_work
 def main(arguments: list[str]) -> None:
     """Command line."""
     parser = argparse.ArgumentParser(prog="lock_code", description=__doc__)
-    parser.add_argument("--new", nargs="*", default=[], metavar="UNIT", help="units whose results changed")
-    parser.add_argument("--same", nargs="*", default=[], metavar="UNIT", help="units whose results did not change")
+    parser.add_argument("--new", nargs="+", default=[], metavar="UNIT", help="units whose results changed")
+    parser.add_argument("--same", nargs="+", default=[], metavar="UNIT", help="units whose results did not change")
     parser.add_argument("--check", action="store_true", help="only say whether the lock is current")
     parser.add_argument("--since", metavar="COMMIT", help="compare again all that was locked as the same since then")
     given = parser.parse_args(arguments)
     if given.since:
         same_code.compare_since(given.since)
         return
-    keep.check_patterns(given.new, "NEW")
-    keep.check_patterns(given.same, "SAME")
     lock = {} if given.new == ["*"] and not LOCK.exists() else code_lock.read()
+    keep.check_patterns(given.new, "NEW", lock)  # among them what is no longer there, and goes
+    keep.check_patterns(given.same, "SAME", lock)
     gone = sorted(lock.keys() - code_lock.units().keys())
     changed = code_lock.unlocked(lock)
     if given.check or not (given.new or given.same):

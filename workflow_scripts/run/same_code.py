@@ -57,6 +57,8 @@ def compare_since(commit: str) -> None:
     Raises:
         UserError: what one gives is not the same.
     """
+    if not _git("rev-parse", "--verify", "--quiet", f"{commit}^{{commit}}"):
+        raise UserError(f"SINCE: no commit '{commit}' here; name one, or fetch the history (git fetch --unshallow)")
     older = subprocess.run(["git", "show", f"{commit}:{LOCK.name}"], cwd=ROOT, capture_output=True, text=True)
     if older.returncode:
         print(f"{commit} has no {LOCK.name}; there is nothing to compare with.")
@@ -71,11 +73,14 @@ def compare_since(commit: str) -> None:
     print(f"The same as at {commit}: {', '.join(moved) or 'nothing was locked as the same since'}.")
 
 
+def _git(*arguments: str) -> str:
+    """What git says, nothing where it fails: no checkout, no such commit."""
+    return subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True).stdout
+
+
 def _commit_of(unit: str, code: str) -> str:
     """The latest commit that has a unit's code as it was locked."""
-    log = ["git", "log", f"-{LOOKED}", "--format=%H", "--", PACKAGE, LOCK.name]
-    commits = subprocess.run(log, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
-    for commit in commits:
+    for commit in _git("log", f"-{LOOKED}", "--format=%H", "--", PACKAGE, LOCK.name).split():
         with tempfile.TemporaryDirectory() as folder:
             archive = subprocess.run(["git", "archive", commit, PACKAGE], cwd=ROOT, capture_output=True, check=True)
             subprocess.run(["tar", "-x", "-C", folder], input=archive.stdout, check=True)
@@ -84,7 +89,10 @@ def _commit_of(unit: str, code: str) -> str:
                     return commit
             except (ValueError, FileNotFoundError):
                 continue  # the unit's function had another name or place then
-    raise UserError(f"SAME: no commit of the last {LOOKED} has the locked code of {unit}; use NEW, or lock it there")
+    raise UserError(
+        f"SAME: no commit of the last {LOOKED} here has the locked code of {unit}; use NEW, or work in a git checkout "
+        "with its history"
+    )
 
 
 def _compare_with(commit: str, units: list[str]) -> dict[str, str]:

@@ -46,9 +46,8 @@ def load(config: dict[str, Any], files: Iterable[Path]) -> Artifacts:
     Raises:
         UserError: a line for everything that is wrong.
     """
-    for file in map(Path, files):
-        if file.suffix != ".json":
-            reading.read(file)
+    for file in files:
+        reading.read(Path(file))
     code_lock.read()
     return kept.with_kept(table_of_models.load(config))
 
@@ -102,7 +101,9 @@ def _check_results(found: Artifacts) -> None:
     version = RESULTS / ".schema"
     if not version.exists():
         version.write_text(f"{SCHEMA_VERSION}\n")
-    elif (there := version.read_text().strip()) != str(SCHEMA_VERSION):
+    elif not version.is_file() or (there := version.read_bytes().decode(errors="replace").strip()) == "":
+        raise UserError(f"{version}: says no layout; write {SCHEMA_VERSION} into it if this mixmerge wrote results/")
+    elif there != str(SCHEMA_VERSION):
         raise UserError(
             f"results/: was written by another layout of mixmerge ({there}; this one writes {SCHEMA_VERSION}); "
             "move results/ away to begin anew, or go on with the mixmerge that wrote it: nothing there was changed"

@@ -70,3 +70,24 @@ def test_whatever_is_written_is_read(tmp_path_factory, value):
     path = tmp_path_factory.mktemp("any") / "my.yaml"
     path.write_text(yaml.safe_dump(value, allow_unicode=True), encoding="utf-8")
     assert read(path) == value
+
+
+def test_a_json_config_has_no_key_twice_and_may_be_indented_by_tabs(tmp_path):
+    twice, tabs = tmp_path / "twice.json", tmp_path / "tabs.json"
+    twice.write_text('{"baseline": "a", "models": {"x": 1, "x": 2}, "baseline": "b"}')
+    with pytest.raises(UserError) as refused:
+        read(twice)
+    assert [line.partition(": ")[2].split(" stands")[0] for line in str(refused.value).splitlines()] == [
+        "key 'x'",
+        "key 'baseline'",
+    ]
+    tabs.write_text('{\n\t"experiment": "x"\n}')
+    assert read(tabs) == {"experiment": "x"}
+
+
+def test_a_table_that_contains_itself_is_one_line(tmp_path):
+    file = tmp_path / "self.yaml"
+    file.write_text("experiment: x\nextra: &a [*a]\n")
+    with pytest.raises(UserError, match=r"self.yaml: .*(ircular|contains itself)") as refused:
+        read(file)
+    assert "\n" not in str(refused.value)

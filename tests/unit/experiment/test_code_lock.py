@@ -239,3 +239,11 @@ def test_a_lock_is_whole_json():
 def test_what_is_done_before_and_after_the_main_work_is_of_the_unit_as_well(unit, part):
     """What comes into the artifact counts: rows that are selected, columns that are added, scores that are read."""
     assert part in code_lock.parts(unit)
+
+
+def test_a_lock_that_a_merge_left_with_a_unit_twice_is_refused(tmp_path):
+    file = tmp_path / "code.lock"
+    entry = '{"results": "0123456789ab", "code": "0123456789ab"}'
+    file.write_text(f'{{"suite": {entry}, "suite": {entry}}}')
+    with pytest.raises(UserError, match="code.lock"):
+        code_lock.read(file)
