@@ -15,6 +15,7 @@ Method = Literal["bca", "percentile"]
 
 LEVEL = 0.95
 DRAWS = 2000
+LEAST_TAIL = 1e-15  # two source prompts ask for less, which is none in floating point, and has no quantile
 
 
 @lru_cache(maxsize=16)
@@ -47,7 +48,7 @@ def interval(estimate: float, draws: Floats, jackknife: Floats, level: float, me
     """
     normal, c = NormalDist(), len(jackknife)
     wide = float(special.stdtrit(c - 1, (1 + level) / 2)) * math.sqrt(c / (c - 1)) if c > 1 else math.inf
-    tails = [normal.cdf(-wide), normal.cdf(wide)]
+    tails = [max(normal.cdf(-wide), LEAST_TAIL), min(normal.cdf(wide), 1 - LEAST_TAIL)]
     below = (np.mean(draws < estimate) + np.mean(draws <= estimate)) / 2
     if method == "bca" and 0 < below < 1:
         bias = normal.inv_cdf(float(below))

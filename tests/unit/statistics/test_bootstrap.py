@@ -8,7 +8,7 @@ from scipy import stats
 
 from tests.unit.statistics.rows import numbers
 from workflow_scripts.metrics.measures import MEASURES
-from workflow_scripts.statistics.bootstrap import bootstrap, resamples
+from workflow_scripts.statistics.bootstrap import bootstrap, interval, resamples
 
 
 @pytest.mark.parametrize(("ours", "theirs"), [("bca", "BCa"), ("percentile", "percentile")])
@@ -68,3 +68,11 @@ def test_resamples_depend_on_nothing_but_their_arguments_and_cannot_be_changed()
     assert (weights == resamples(7, 50, 1)).all()
     with pytest.raises(ValueError, match="read-only"):
         weights[0, 0] = 1
+
+
+@pytest.mark.parametrize("method", ["bca", "percentile"])
+def test_two_source_prompts_have_the_widest_interval_there_is_and_no_error(method):
+    """Student's t asks for 18 standard errors of two prompts, beyond what a normal quantile has digits for."""
+    draws = np.array([0.2, 0.3, 0.3, 0.4, 0.6])
+    low, high = interval(0.3, draws, np.array([0.2, 0.4]), 0.95, method)
+    assert (low, high) == pytest.approx((0.2, 0.6))
