@@ -134,6 +134,21 @@ def test_a_key_that_stands_twice_is_named_with_its_lines(nano: Run) -> None:
     assert "twice.yaml: key 'baseline'" in said and f"line {text.count(chr(10)) + 1}" in said
 
 
+@pytest.mark.parametrize(
+    ("content", "named"),
+    [(None, "no such file"), (b"experiment: \xff\n", "line 1 is not UTF-8"), (b"- a", "not a table of keys")],
+)
+def test_a_config_that_cannot_be_read_is_one_line_before_snakemake_sees_it(
+    finished_nano: Run, content: bytes | None, named: str, tmp_path: Path
+) -> None:
+    """As `make demo` looks at it first: Snakemake itself ends in a traceback for a missing --configfile."""
+    if content is not None:
+        (tmp_path / "bad.yaml").write_bytes(content)
+    with pytest.raises(RuntimeError, match=f"mixmerge preflight: .*bad.yaml: .*{named}") as refused:
+        Run(tmp_path, finished_nano.code, {}).command("preflight", "--config", "bad.yaml")
+    assert len(str(refused.value).strip().splitlines()) == 1
+
+
 def test_results_of_the_previous_layout_are_refused_and_left_alone(nano: Run) -> None:
     (nano.folder / "results/.schema").write_text("1\n")
     before = contents(nano.folder / "results")

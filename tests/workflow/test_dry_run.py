@@ -63,3 +63,12 @@ def test_a_dry_run_writes_down_no_jobs(nano: Run) -> None:
     before = sorted(jobs.iterdir())
     assert "rule train" in edited(nano).snakemake("-n").output
     assert sorted(jobs.iterdir()) == before
+
+
+def test_a_dry_run_prints_what_a_run_would_ask_and_goes_on(nano: Run) -> None:
+    nano.config["machine"] = {"ask_above": {"gpu_hours": 0, "cpu_hours": 0, "usd": 0}}
+    version("trl", "99.0")(nano)
+    outcome = nano.snakemake("-n")
+    assert outcome.status == 0 and outcome.jobs["train"] == 4
+    assert "trl: " in outcome.output and "is now 99.0 (4 artifacts)" in outcome.output
+    assert 'make keep KEEP="train*"' in outcome.output
