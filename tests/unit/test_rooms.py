@@ -95,3 +95,9 @@ def test_no_file_is_longer_than_it_can_be_seen_through():
     assert len(files) > 200
     lengths = {str(path.relative_to(ROOT)): len(path.read_text(encoding="utf-8").splitlines()) for path in files}
     assert {name: length for name, length in lengths.items() if length > LIMIT} == {}
+
+
+def test_no_two_test_files_have_one_name():
+    """They are collected together, and pytest knows a file of a folder that is no package by its name alone."""
+    names = [path.name for path in (ROOT / "tests").rglob("test_*.py")]
+    assert sorted(names) == sorted(set(names))
