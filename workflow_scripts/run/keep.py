@@ -17,8 +17,8 @@ def main(arguments: list[str]) -> None:
     """Command line."""
     parser = argparse.ArgumentParser(prog="keep", description=__doc__)
     parser.add_argument("--config", type=Path, required=True)
-    parser.add_argument("--keep", nargs="+", default=[], metavar="UNIT")
-    parser.add_argument("--redo", nargs="+", default=[], metavar="UNIT")
+    parser.add_argument("--keep", nargs="*", default=[], metavar="UNIT")
+    parser.add_argument("--redo", nargs="*", default=[], metavar="UNIT")
     given = parser.parse_args(arguments)
     check_patterns(given.keep, "KEEP")
     check_patterns(given.redo, "REDO")

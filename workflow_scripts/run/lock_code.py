@@ -18,8 +18,8 @@ from workflow_scripts.store import finished_work
 def main(arguments: list[str]) -> None:
     """Command line."""
     parser = argparse.ArgumentParser(prog="lock_code", description=__doc__)
-    parser.add_argument("--new", nargs="+", default=[], metavar="UNIT", help="units whose results changed")
-    parser.add_argument("--same", nargs="+", default=[], metavar="UNIT", help="units whose results did not change")
+    parser.add_argument("--new", nargs="*", default=[], metavar="UNIT", help="units whose results changed")
+    parser.add_argument("--same", nargs="*", default=[], metavar="UNIT", help="units whose results did not change")
     parser.add_argument("--check", action="store_true", help="only say whether the lock is current")
     parser.add_argument("--since", metavar="COMMIT", help="compare again all that was locked as the same since then")
     given = parser.parse_args(arguments)
