@@ -67,7 +67,7 @@ def test_the_same_results_are_locked_and_other_ones_refused(clone: Path) -> None
 
 
 def test_what_changed_and_is_in_neither_is_refused_by_name(clone: Path) -> None:
-    edit(clone, "data/mixture", "def draw(", "EDITED = True\n\n\ndef draw(")
+    edit(clone, "data/mixture", "has no rows", "has not one row")
     edit(clone, "train/methods/dpo", "REFERENCE", "REFERENCES")
     refused = lock(clone, "--new", "train:dpo")
     assert refused.returncode == 1 and "in neither NEW nor SAME" in refused.stderr
