@@ -43,7 +43,7 @@ def compare(units: Iterable[str], lock: Mapping[str, Locked]) -> dict[str, str]:
     by_commit: dict[str, list[str]] = {}
     untested: dict[str, str] = {}
     for unit in units:
-        by_commit.setdefault(_commit_of(unit, lock[unit].code), []).append(unit)
+        by_commit.setdefault(_commit_of(unit, lock[unit]), []).append(unit)
     for commit, those in by_commit.items():
         untested |= _compare_with(commit, those)
     for unit, reason in untested.items():
@@ -78,20 +78,23 @@ def _git(*arguments: str) -> str:
     return subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True).stdout
 
 
-def _commit_of(unit: str, code: str) -> str:
-    """The latest commit that has a unit's code as it was locked."""
+def _commit_of(unit: str, locked: Locked) -> str:
+    """The latest commit that has a unit's code as it was locked, or at which its results last changed.
+
+    The second is there where the first was never committed: a unit that is locked as the same twice in one commit.
+    """
     for commit in _git("log", f"-{LOOKED}", "--format=%H", "--", PACKAGE, LOCK.name).split():
         with tempfile.TemporaryDirectory() as folder:
             archive = subprocess.run(["git", "archive", commit, PACKAGE], cwd=ROOT, capture_output=True, check=True)
             subprocess.run(["tar", "-x", "-C", folder], input=archive.stdout, check=True)
             try:
-                if code_lock.now(unit, Path(folder) / PACKAGE) == code:
+                if code_lock.now(unit, Path(folder) / PACKAGE) in (locked.code, locked.results):
                     return commit
             except (ValueError, FileNotFoundError):
                 continue  # the unit's function had another name or place then
     raise UserError(
-        f"SAME: no commit of the last {LOOKED} here has the locked code of {unit}; use NEW, or work in a git checkout "
-        "with its history"
+        f"SAME: no commit of the last {LOOKED} here has the locked code of {unit}; use NEW, or commit what you "
+        "locked, or work in a git checkout with its history"
     )
 
 
