@@ -23,13 +23,12 @@ AYA = {
 
 
 @pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch):
+def cache(own_folder, monkeypatch):
     from huggingface_hub import constants
 
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(own_folder / "hub"))
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
-    return tmp_path / "hub"
+    return own_folder / "hub"
 
 
 def planned(**sections):
@@ -160,7 +159,6 @@ def test_a_bare_local_run_is_asked_nothing(monkeypatch):
     monkeypatch.setattr(preflight, "findings", lambda found: pytest.fail("asked"))
     monkeypatch.setattr(quote, "quote", lambda found: pytest.fail("asked"))
     session.start(planned(), dry_run=False)
-    session._held.pop().close()
 
 
 def test_the_command_fails_with_the_findings():

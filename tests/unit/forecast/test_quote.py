@@ -22,13 +22,7 @@ CHECKED = yaml.safe_load((Path(__file__).parents[2] / "configs/checked.yaml").re
 GPUS = {"gpus_per_node": 2, "training": 100, "generation": 50}
 PRICED = {"gpt": {"model": "openai/gpt-4-turbo"}}
 
-
-@pytest.fixture(autouse=True)
-def _folder(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    yield
-    while session._held:
-        session._held.pop().close()
+pytestmark = pytest.mark.usefixtures("own_folder")
 
 
 def planned(**sections):

@@ -31,8 +31,7 @@ def pretend(monkeypatch):
 
 
 @pytest.fixture(autouse=True)
-def _folder(tmp_path, monkeypatch, pretend):
-    monkeypatch.chdir(tmp_path)
+def _folder(own_folder, pretend):
     pretend()
 
 
@@ -146,21 +145,15 @@ def test_a_run_stops_and_a_dry_run_prints_and_goes_on(pretend, capsys):
     session.start(found(), dry_run=True)
     assert "would be redone" in capsys.readouterr().err
     assert not Path("results/.jobs").exists()
-    try:
-        with pytest.raises(UserError, match="would be redone"):
-            session.start(found(), dry_run=False)
-    finally:
-        session._held.pop().close()
+    with pytest.raises(UserError, match="would be redone"):
+        session.start(found(), dry_run=False)
     assert not Path("results/.jobs").exists(), "nothing is written down for jobs that may not run"
 
 
 def test_a_run_with_consent_writes_down_its_jobs(pretend):
     made(seconds=1.0)
     pretend(trl="2.0")
-    try:
-        session.start(found(), dry_run=False)
-    finally:
-        session._held.pop().close()
+    session.start(found(), dry_run=False)
     assert all(artifact.job.path.exists() for artifact in found().all)
 
 

@@ -22,13 +22,7 @@ from workflow_scripts.store import checksums
 ROOT = Path(__file__).parents[3]
 CHECKED = yaml.safe_load((ROOT / "tests/configs/checked.yaml").read_text(encoding="utf-8"))
 
-
-@pytest.fixture(autouse=True)
-def _folder(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    yield
-    while session._held:
-        session._held.pop().close()
+pytestmark = pytest.mark.usefixtures("own_folder")
 
 
 def found(**sections):

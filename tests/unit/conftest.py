@@ -1,0 +1,14 @@
+"""What unit tests of several rooms stand in."""
+
+import pytest
+
+
+@pytest.fixture
+def own_folder(tmp_path, monkeypatch):
+    """An empty working directory; what a run in it holds of results/ is given back at the end."""
+    from workflow_scripts.run import session
+
+    monkeypatch.chdir(tmp_path)
+    yield tmp_path
+    while session._held:
+        session._held.pop().close()
