@@ -162,8 +162,7 @@ def _judgments(experiment: Experiment) -> Iterator[Entry]:
 
 def _judgment(experiment: Experiment, one: Judged, wildcards: dict[str, str], batch: str) -> Entry:
     config = experiment.config
-    metric = config.suites[one.suite].metric
-    against = (one.against or config.baseline) if METRICS[metric].compares else None
+    metric, against = _asked(experiment, one)
     return Entry(
         wildcards,
         partial(_settings, experiment, one.judge, one.suite),
@@ -179,6 +178,12 @@ def _judgment(experiment: Experiment, one: Judged, wildcards: dict[str, str], ba
         units=("rule_judge",) if config.judges[one.judge].model.startswith(RULES) else (),
         asks_provider=not config.judges[one.judge].model.startswith(RULES),
     )
+
+
+def _asked(experiment: Experiment, one: Judged) -> tuple[str, str | None]:
+    """The metric that a judge is asked for, and the model that answers are set against, if any."""
+    metric = experiment.config.suites[one.suite].metric
+    return metric, (one.against or experiment.config.baseline) if METRICS[metric].compares else None
 
 
 def _settings(experiment: Experiment, name: str, suite: str) -> Settings:
@@ -203,30 +208,23 @@ def _prompt(judge: Judge, metric: str) -> str:
 
 def _batch(experiment: Experiment, asked: list[Judged], wildcards: dict[str, str]) -> Entry:
     """Everything that a judge is asked about a model (or about labelled answers), in one go."""
-    config, name = experiment.config, wildcards["judge"]
-    model = wildcards.get("model")
+    judge, model = experiment.config.judges[wildcards["judge"]], wildcards.get("model")
     questions: list[dict[str, Any]] = []
-    answers: dict[str, None] = {}
     for one in asked:
-        metric = config.suites[one.suite].metric
-        against = (one.against or config.baseline) if METRICS[metric].compares else None
+        metric, against = _asked(experiment, one)
         questions.append({"metric": metric, "suite": one.suite, "baseline": against})
-        for other in (one.model, against):
-            answers |= {ANSWERS(model=other, suite=one.suite): None} if other else {}
-    templates = {one["metric"]: prompts.template(_prompt(config.judges[name], one["metric"])) for one in questions}
-    judge = config.judges[name]
+    templates = {one["metric"]: prompts.template(_prompt(judge, one["metric"])) for one in questions}
     settings = Settings({}, {}).plus(settings=asked_with(judge), prompts=templates, questions=questions)
     suites = list(dict.fromkeys(question["suite"] for question in questions))
+    pairs = _pairs(questions, model)
     return Entry(
         wildcards,
         lambda: settings,
-        {"suites": [SUITE(suite=suite) for suite in suites], "generations": list(answers)},
         {
-            "judge": name,
-            "model": model,
-            "suites": suites,
-            "generations": [list(pair) for pair in _pairs(questions, model)],
+            "suites": [SUITE(suite=suite) for suite in suites],
+            "generations": [ANSWERS(model=answering, suite=suite) for answering, suite in pairs],
         },
+        {"judge": wildcards["judge"], "model": model, "suites": suites, "generations": pairs},
         reached(judge, experiment),
         units=tuple(f"judge:{metric}" for metric in sorted(templates)),
     )
