@@ -33,9 +33,10 @@ class Model:
         """A merge as its method sees it: every parameter stated, one value per parent."""
         assert isinstance(self.settings, MergeMethod)
         recipe = self.settings.model_dump(by_alias=True, exclude={"base"})
-        for key in MANY.keys() & recipe.keys():
-            value = recipe.pop(key)
-            recipe[MANY[key]] = value if isinstance(value, list) else [value] * len(self.parents)
+        for key, many in MANY.items():
+            if key in recipe:
+                value = recipe.pop(key)
+                recipe[many] = value if isinstance(value, list) else [value] * len(self.parents)
         if "seed" in recipe:
             recipe["seed"] += 1000 * seed
         return recipe
