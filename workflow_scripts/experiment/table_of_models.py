@@ -21,7 +21,7 @@ from workflow_scripts.experiment.config_errors import ConfigError, Errors, parse
 from workflow_scripts.experiment.model import Model, ancestry
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # by identity, so that what is found out about one can be cached
 class Experiment:
     """A valid experiment; made by `load`."""
 

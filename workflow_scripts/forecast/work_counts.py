@@ -1,5 +1,6 @@
 """How much work an experiment is, by arithmetic on its config: steps, tokens, completions, questions to judges."""
 
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -95,8 +96,9 @@ def answers(experiment: Experiment) -> int:
     return sum(count or 0 for count in by_suite(experiment).values())
 
 
+@cache
 def _in_file(experiment: Experiment, suite: str) -> int | None:
-    """Prompts that a suite takes from the user's own file."""
+    """Prompts that a suite takes from the user's own file, which is read once for all models and judges."""
     from workflow_scripts.data import source
     from workflow_scripts.data import suite as stage
 

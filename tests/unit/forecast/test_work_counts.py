@@ -9,6 +9,7 @@ import yaml
 
 from tests.finished import prompts
 from workflow_scripts.base import records
+from workflow_scripts.data import source
 from workflow_scripts.experiment.table_of_models import load
 from workflow_scripts.forecast import work_counts
 
@@ -40,14 +41,19 @@ def test_prompts_are_counted_where_they_lie(tmp_path):
     assert work_counts.prompts(exp, "general") == 13
 
 
-def test_prompts_of_a_users_file_are_counted_in_it():
+def test_prompts_of_a_users_file_are_counted_in_it_and_it_is_read_once(monkeypatch):
     rows = [{"prompt": f"p {n}", "language": "en", "split": "test"} for n in range(7)]
     Path("mine.jsonl").write_text("\n".join(map(json.dumps, rows)))
     made = experiment(
         sources={**CHECKED["sources"], "redteam": {"file": "mine.jsonl"}},
         suites={**CHECKED["suites"], "redteam": {"source": "redteam", "metric": "harm", "languages": ["en"]}},
     )
+    reads: list[Path] = []
+    read = source.rows
+    monkeypatch.setattr(source, "rows", lambda work, file: reads.append(file) or read(work, file))
     assert work_counts.prompts(made, "redteam") == 7
+    assert work_counts.answers(made) == 7 + 20
+    assert reads == [Path("mine.jsonl")]
 
 
 def test_a_dataset_of_the_hub_is_counted_before_it_is_at_hand():
