@@ -53,8 +53,7 @@ class Artifact:
     @cached_property
     def units(self) -> tuple[str, ...]:
         """The units of code that its content depends on."""
-        row = f":{self.entry.row}" if self.stage.rows else ""
-        return (f"{self.stage.command}{row}", *self.entry.units)
+        return (*code_lock.units_of(self.stage, self.entry.row), *self.entry.units)
 
     @cached_property
     def recipe(self) -> Recipe:

@@ -1,10 +1,12 @@
 """Which code made a result: a version for each unit of work, which moves only when its results do.
 
 A unit is a stage (`mixture`), or of a stage that chooses from a registry one row (`train:dpo`): the row's own file and
-what the stage's work functions reach.  `code.lock` in the repository holds two fingerprints of each unit: `code`, of
-the code as it was locked, and `results`, of the code at which its results last changed.  A recipe holds `results` where
-the code here is the locked one.  Where it was edited it holds the fingerprint of the code here: an edit is never
-silently without effect, and `make lock-code` says which of both it is.
+what the stage's work functions reach.  A row beside the user's config is a unit of its own (`formats/mine.py`).
+
+`code.lock` in the repository holds two fingerprints of each unit of ours: `code`, of the code as it was locked, and
+`results`, of the code at which its results last changed.  A recipe holds `results` where the code here is the locked
+one.  Where it was edited it holds the fingerprint of the code here: an edit is never silently without effect, and
+`make lock-code` says which of both it is.
 """
 
 import importlib.metadata
@@ -15,16 +17,19 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from workflow_scripts.base import hashing
+from workflow_scripts.base import beside, hashing
 from workflow_scripts.base.errors import UserError
 from workflow_scripts.base.registry import Registry
 from workflow_scripts.experiment import fingerprint
 from workflow_scripts.experiment.stages import STAGES
+from workflow_scripts.experiment.stages._base import Stage
 from workflow_scripts.metrics.measures import MEASURES
 
 LOCK = Path(__file__).parents[2] / "code.lock"
 DIGITS = re.compile(r"[0-9a-f]{12}")
 FIX = "take it from the repository (git checkout code.lock), then `make lock-code` for what you changed"
+
+OWN = "own"
 
 # Units that are no stage: work function, and packages whose versions decide what it gives.
 BESIDE = {"translator:nllb": "data.nllb:Engine", "rule_judge": "miniature.rule_judge:RuleJudge"}
@@ -44,11 +49,20 @@ def units() -> dict[str, tuple[str, ...]]:
     found: dict[str, tuple[str, ...]] = {name: (work,) for name, work in BESIDE.items()}
     found |= {f"measure:{row}": (f"{MEASURES.place}.{row}",) for row in MEASURES}
     for stage in STAGES.values():
-        for row in Registry[object](stage.rows, "") if stage.rows else ():
+        for row in Registry[object](stage.rows, "").built_in() if stage.rows else ():
             found[f"{stage.command}:{row}"] = (*stage.work, f"{stage.rows}.{row}")
         if not stage.rows:
             found[stage.command] = stage.work
+        elif stage.rows in beside.KINDS:
+            found[f"{stage.command}:{OWN}"] = stage.work  # with a row of the user's, whose file is a unit of its own
     return dict(sorted(found.items()))
+
+
+def units_of(stage: Stage, row: str | None) -> tuple[str, ...]:
+    """The units of a stage's artifact that uses a row of its registry; a row beside the config is a unit of its own."""
+    if stage.rows in beside.KINDS and beside.find(kind := beside.KINDS[stage.rows], row or ""):
+        return f"{stage.command}:{OWN}", f"{kind}/{row}.py"
+    return (f"{stage.command}:{row}" if stage.rows else stage.command,)
 
 
 @cache
@@ -59,6 +73,8 @@ def now(unit: str, root: Path = fingerprint.ROOT) -> str:
 
 def parts(unit: str, root: Path = fingerprint.ROOT) -> dict[str, str]:
     """The definitions that a unit is made of, with a hash each."""
+    if unit.endswith(".py"):
+        return {unit: fingerprint.of_file(_own(unit))}
     found: dict[str, str] = {}
     for work in units()[unit]:
         module, _, name = work.partition(":")
@@ -66,9 +82,25 @@ def parts(unit: str, root: Path = fingerprint.ROOT) -> dict[str, str]:
     return found
 
 
-@cache
+def _own(unit: str) -> Path:
+    """The file beside the config that a unit such as formats/mine.py is."""
+    path = beside.find(*unit.removesuffix(".py").split("/"))
+    if path is None:
+        raise UserError(f"{unit}: no such file beside the config; take it back, or name another in the config")
+    return path
+
+
 def version(unit: str) -> str:
-    """What a recipe holds of a unit."""
+    """What a recipe holds of a unit.
+
+    Raises:
+        UserError: it is a user's file that is not there, or no Python.
+    """
+    return parts(unit)[unit] if unit.endswith(".py") else _version(unit)
+
+
+@cache
+def _version(unit: str) -> str:
     here, locked = now(unit), read().get(unit)
     return locked.results if locked and locked.code == here else here
 

@@ -17,6 +17,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from workflow_scripts.base import beside
+
 PACKAGE = "workflow_scripts"
 ROOT = Path(__file__).parent.parent
 
@@ -54,6 +56,16 @@ def of(module: str, name: str = "*", root: Path = ROOT) -> dict[str, str]:
         f"{symbol.module}.{symbol.name or '(import)'}": hashlib.sha256(_dump(root, symbol).encode()).hexdigest()[:8]
         for symbol in sorted(_reach(root, Symbol(module, name)))
     }
+
+
+def of_file(path: Path) -> str:
+    """Fingerprint of a user's file, as of the package's code; what it imports is not followed.
+
+    Raises:
+        UserError: it is no Python.
+    """
+    statements = [s for s in beside.tree(path).body if not _is_skipped(s)]
+    return hashlib.sha256(repr(_tree(statements)).encode()).hexdigest()[:12]
 
 
 def _reach(root: Path, start: Symbol) -> set[Symbol]:

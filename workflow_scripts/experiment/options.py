@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from workflow_scripts.base import beside
 from workflow_scripts.config import reading
 from workflow_scripts.experiment import kept, table_of_models
 from workflow_scripts.experiment.artifacts import Artifacts
@@ -26,4 +27,5 @@ def experiment(name: str, description: str | None, arguments: list[str]) -> Arti
 
 def read(config: Path) -> Artifacts:
     """The artifacts of an experiment's file."""
+    beside.use([config])
     return kept.with_kept(table_of_models.load(reading.read(config)))

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import IO, Any
 
+from workflow_scripts.base import beside
 from workflow_scripts.base.errors import UserError
 from workflow_scripts.base.job import CODE, JOBS, RESULTS, STORE, Job
 from workflow_scripts.base.registry import PACKAGE
@@ -46,8 +47,9 @@ def load(config: dict[str, Any], files: Iterable[Path]) -> Artifacts:
     Raises:
         UserError: a line for everything that is wrong.
     """
+    beside.use(files := [Path(file) for file in files])
     for file in files:
-        reading.read(Path(file))
+        reading.read(file)
     code_lock.read()
     return kept.with_kept(table_of_models.load(config))
 
