@@ -12,7 +12,7 @@ from workflow_scripts.config.fields import structure
 from workflow_scripts.config.generation import Generation
 from workflow_scripts.config.judging import LLM, Judge
 from workflow_scripts.config.machine import Budget, Lengths, Machine
-from workflow_scripts.config.merging import Merging
+from workflow_scripts.config.merging import MergingRow
 from workflow_scripts.config.models import Architecture, Contrast, ModelRow
 from workflow_scripts.config.paper import Bootstrap, FigureItem, Power, TableItem
 from workflow_scripts.config.section import Distinct, Name, Names, Section, Seed
@@ -32,7 +32,7 @@ class Config(Section):
     overlap: Overlap = structure(Overlap())
     architectures: dict[Name, Architecture] = structure({})
     training: dict[Name, Training] = structure({})
-    merging: dict[Name, Merging] = structure({})
+    merging: dict[Name, MergingRow] = structure({})
     models: Annotated[dict[str, ModelRow], structure()]
     baseline: Annotated[Name, structure(description="the model that all are compared with")]
     keep_merges: bool = structure(

@@ -1,11 +1,21 @@
-"""Settings of a merge: a type per method."""
+"""Settings of a merge: a type per method, made from what the method takes."""
 
-from typing import Annotated, Literal
+import math
+import operator
+from collections.abc import Callable, Mapping
+from functools import cache, partial
+from typing import Annotated, Any, Literal, Union
 
-from pydantic import Field
+from pydantic import AfterValidator, ConfigDict, Field, GetJsonSchemaHandler, create_model
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, core_schema
 
 from workflow_scripts.config.fields import result, structure
-from workflow_scripts.config.section import Name, Section, Seed
+from workflow_scripts.config.merge_methods import BUILT_IN, DRAW, MAY_DRAW, MISSING, Method, Parameter
+from workflow_scripts.config.section import Name, Section
+
+Seed = Annotated[int, Field(ge=0)]
+DataType = Literal["float32", "bfloat16", "float16"]
 
 
 class Gradient(Section):
@@ -16,60 +26,92 @@ class Gradient(Section):
     final_norm: Annotated[float, result()]
 
 
-Parameter = float | Gradient
-PerParent = Parameter | list[Parameter]
-
-
-class MergeMethod(Section):
-    """What a method needs besides its parameters stands in `merge.methods`."""
+class Merging(Section):
+    """Settings of a merge that every method has."""
 
     method: Annotated[str, result()]
+    dtype: DataType = result("float32", neutral="float32", description="the data type of the arithmetic")
+    out_dtype: DataType | None = result(
+        None, neutral=None, description="the data type that is written; default: the parents'"
+    )
 
 
-class Linear(MergeMethod):
-    """Weighted average of the parents (arXiv 2203.05482)."""
+class MergingRow(Section):
+    """An entry of `merging` as written: a method and what it takes; `experiment` looks the method up."""
 
-    method: Annotated[Literal["linear"], result()]
-    weights: Annotated[PerParent, result(description="one for all parents, or one for each")]
-    normalize: bool = result(True, neutral=True, description="divide by the sum of the weights")
-    dtype: Literal["float32", "bfloat16", "float16"] = result("bfloat16", neutral="bfloat16")
+    model_config = ConfigDict(extra="allow", frozen=True)
 
+    method: Annotated[Name, structure(description="one of mergekit's, or a file of `merge_methods/` beside the config")]
 
-class Slerp(MergeMethod):
-    """Spherical interpolation of two parents."""
-
-    method: Annotated[Literal["slerp"], result()]
-    t: Annotated[Parameter, result(description="0 is the first parent, 1 the second")]
-    dtype: Literal["float32", "bfloat16", "float16"] = result("bfloat16", neutral="bfloat16")
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        known = {name: section(method).__pydantic_core_schema__ for name, method in BUILT_IN.items()}
+        own = {**handler(core), "properties": {"method": {"not": {"enum": sorted(known)}}}}
+        return {"anyOf": [handler(core_schema.tagged_union_schema(known, "method")), own]}
 
 
-class Ties(MergeMethod):
-    """Trim, elect sign, merge (arXiv 2306.01708)."""
-
-    method: Annotated[Literal["ties"], result()]
-    base: Name | None = structure(None, description="the model from which task vectors are measured")
-    weights: Annotated[PerParent, result()]
-    density: Annotated[PerParent, result(description="share of each task vector that is kept")]
-    normalize: bool = result(True, neutral=True)
-    rescale: bool = result(False, neutral=False)
-    lambda_: float = result(1.0, neutral=1.0, alias="lambda", description="scale of the merged task vector")
-    int8_mask: bool = result(False, neutral=False)
-    dtype: Literal["float32", "bfloat16", "float16"] = result("bfloat16", neutral="bfloat16")
-
-
-class DareTies(MergeMethod):
-    """Random drop and rescale, then elect sign and merge (arXiv 2311.03099)."""
-
-    method: Annotated[Literal["dare_ties"], result()]
-    base: Name | None = structure(None, description="the model from which task vectors are measured")
-    weights: Annotated[PerParent, result()]
-    density: Annotated[PerParent, result(description="share of each task vector that is kept")]
-    seed: Annotated[Seed, result(description="of the random drop")]
-    normalize: bool = result(False, neutral=False)
-    rescale: bool = result(True, neutral=True)
-    lambda_: float = result(1.0, neutral=1.0, alias="lambda", description="scale of the merged task vector")
-    int8_mask: bool = result(False, neutral=False)
-    dtype: Literal["float32", "bfloat16", "float16"] = result("bfloat16", neutral="bfloat16")
+@cache
+def section(method: Method) -> type[Merging]:
+    """The type of a method's settings; a parameter at mergekit's default stands in no recipe."""
+    fields: dict[str, Any] = {"method": (Literal[method.name], result())}
+    if method.takes_base:
+        about = "the model from which task vectors are measured"
+        fields["base"] = (Name | None, structure(None, description=about))
+    if method.name in DRAW:
+        fields["seed"] = (Seed, result(description="of the random numbers that it draws"))
+    elif method.name in MAY_DRAW or method.own:
+        fields["seed"] = (Seed | None, result(None, neutral=None, description="of random numbers, where it draws any"))
+    for key, parameter in method.parameters.items():
+        default = () if parameter.default is MISSING else (parameter.default,)
+        neutral = {} if parameter.default is MISSING else {"neutral": parameter.default}
+        fields[key] = (_type(parameter), result(*default, **neutral))
+    made: type[Merging] = create_model(f"Merging by {method.name}", __base__=Merging, __doc__=method.title, **fields)
+    return made
 
 
-Merging = Annotated[Linear | Slerp | Ties | DareTies, Field(discriminator="method")]
+def _type(parameter: Parameter) -> Any:
+    """The type of a parameter in the config: one value for all parents, or one for each where each has its own."""
+    value = _value(parameter.schema)
+    if parameter.is_number:
+        value = Union[value, Gradient]  # noqa: UP007 (made as the program runs)
+    if parameter.per_parent:
+        several = Annotated[list[value], Field(min_length=1)]  # type: ignore[valid-type]
+        value = Union[value, several]  # noqa: UP007
+    return Annotated[value, AfterValidator(partial(_within, parameter.schema))]
+
+
+def _value(schema: Mapping[str, Any]) -> Any:
+    """The type of one value; what JSON's types do not tell, mergekit checks when it merges."""
+    if "anyOf" in schema:
+        return Union[tuple(map(_value, schema["anyOf"]))]  # noqa: UP007
+    if "enum" in schema:
+        return Literal[tuple(schema["enum"])]
+    types: dict[str, Any] = {"number": float, "integer": int, "boolean": bool, "string": str, "null": None}
+    return types.get(schema.get("type", ""), Any)
+
+
+BOUNDS: dict[str, tuple[str, Callable[[float, float], bool]]] = {
+    "minimum": ("at least", operator.ge),
+    "exclusiveMinimum": ("above", operator.gt),
+    "maximum": ("at most", operator.le),
+    "exclusiveMaximum": ("below", operator.lt),
+}
+
+
+def _within(schema: Mapping[str, Any], given: Any) -> Any:
+    """Check the numbers in a value against the bounds of a schema."""
+    bounds = {key: schema[key] for key in BOUNDS if key in schema}
+    for number in numbers(given):
+        if not math.isfinite(number) or not all(BOUNDS[key][1](number, bound) for key, bound in bounds.items()):
+            must = " and ".join(f"{BOUNDS[key][0]} {bound}" for key, bound in bounds.items()) or "finite"
+            raise ValueError(f"must be {must}, not {number:g}")
+    return given
+
+
+def numbers(value: Any) -> list[float]:
+    """The numbers in a value of a parameter: itself, those of a gradient, those of all parents."""
+    if isinstance(value, Gradient):
+        return [*value.layers, value.embeddings, value.final_norm]
+    if isinstance(value, list):
+        return [number for one in value for number in numbers(one)]
+    return [value] if isinstance(value, int | float) and not isinstance(value, bool) else []

@@ -6,7 +6,7 @@ from typing import Any
 
 from workflow_scripts.base.errors import UserError
 from workflow_scripts.config.experiment import Config
-from workflow_scripts.config.merging import MergeMethod
+from workflow_scripts.config.merging import Merging
 from workflow_scripts.config.models import Init, Load, Merge, Train
 from workflow_scripts.experiment import checks
 from workflow_scripts.experiment.config_errors import Errors
@@ -78,25 +78,10 @@ def _check_merge(at: str, model: Model, models: dict[str, Model], errors: Errors
         errors.known(f"merging.{model.row.merge}.base", model.base, "models", models, "model")
     if any(map(is_pattern, model.row.parents)) and (not model.parents or not errors.complete("models")):
         return  # how many parents there are is not known
-    settings, count = model.settings, len(model.parents)
-    if not isinstance(settings, MergeMethod):
-        return
-    method, before = METHODS[settings.method], len(errors.lines)
-    least, most = method.parents
-    if count < least or (most is not None and count > most):
-        wanted = f"exactly {least}" if least == most else f"{least} or more"
-        errors.add(f"{at}.parents", f"{settings.method} takes {wanted} models, not {count}; name as many")
-    if method.base and model.base is None:
-        errors.add(f"{at}.merge", f"{settings.method} needs a base; set merging.{model.row.merge}.base to a model")
-    for key in ("weights", "density"):
-        value = getattr(settings, key, None)
-        if isinstance(value, list) and len(value) != count:
-            errors.add(f"{at}.{key}", f"{len(value)} values for {count} parents; give one for all, or one for each")
-    if len(errors.lines) == before:
-        try:
-            merge_settings.check(model.merge_recipe(seed=0), count, model.base is not None)
-        except UserError as error:
-            errors.add(at, str(error).replace("`densities`", "`density`"))
+    if isinstance(settings := model.settings, Merging):
+        found = merge_settings.mistakes(settings, METHODS[settings.method], len(model.parents), model.base is not None)
+        for key, what in found:
+            errors.add(f"{at}.parents" if key == "parents" else f"{at}.{key} (merging.{model.row.merge})", what)
 
 
 def _cycles(models: dict[str, Model]) -> Iterator[list[str]]:

@@ -19,7 +19,7 @@ from workflow_scripts.config.models import PLACEHOLDER
 Path = tuple[str | int, ...]
 
 ENTRIES = {name for name, field in Config.model_fields.items() if get_origin(field.annotation) is dict}
-TAGGED = {"sources", "translators", "merging"}  # sections whose error locations carry the name of a type
+TAGGED = {"sources", "translators"}  # sections whose error locations carry the name of a type
 
 # What stands in for a required section that is set aside.
 FALLBACK: dict[str, Any] = {

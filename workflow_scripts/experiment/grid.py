@@ -4,17 +4,22 @@ import fnmatch
 import itertools
 import json
 import re
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from pydantic import TypeAdapter
 
+from workflow_scripts.base.errors import UserError
 from workflow_scripts.config.experiment import Config
-from workflow_scripts.config.merging import Merging
+from workflow_scripts.config.merging import Merging, section
 from workflow_scripts.config.models import KINDS, PLACEHOLDER, Merge, Train
 from workflow_scripts.config.section import NAME
 from workflow_scripts.config.training import Training
 from workflow_scripts.experiment.config_errors import Errors, in_quotes, typed
 from workflow_scripts.experiment.model import Model
+from workflow_scripts.merge.methods import METHODS
+
+Named = Mapping[str, Mapping[str, Any]]  # section -> its entries
 
 
 def expand(config: Config, errors: Errors) -> dict[str, Model]:
@@ -41,8 +46,18 @@ def expand(config: Config, errors: Errors) -> dict[str, Model]:
                 errors.add(at, f"makes '{name}' again; give every model its own name")
             else:
                 rows[name] = written
-    models = {name: _model(name, *written, config, list(rows), errors) for name, written in rows.items()}
+    named: Named = {"training": config.training, "merging": _merging(config, errors)}
+    models = {name: _model(name, *written, named, list(rows), errors) for name, written in rows.items()}
     return {name: model for name, model in models.items() if model}
+
+
+def _merging(config: Config, errors: Errors) -> dict[str, Merging]:
+    """The entries of `merging` as their methods take them."""
+    found = {name: of_method(row.model_dump(), f"merging.{name}", errors) for name, row in config.merging.items()}
+    for name, settings in found.items():
+        if settings is None:
+            errors.set_aside("merging", name)
+    return {name: settings for name, settings in found.items() if settings}
 
 
 def _points(grid: Any) -> list[dict[str, Any]]:
@@ -84,7 +99,12 @@ def _fill(value: Any, point: dict[str, Any]) -> Any:
 
 
 def _model(
-    name: str, fields: dict[str, Any], overrides: dict[str, Any], config: Config, names: list[str], errors: Errors
+    name: str,
+    fields: dict[str, Any],
+    overrides: dict[str, Any],
+    named: Named,
+    names: list[str],
+    errors: Errors,
 ) -> Model | None:
     at = f"models.{name}"
     (kind,) = [kind for kind in KINDS if kind in fields]
@@ -93,10 +113,10 @@ def _model(
         errors.set_aside("models", name)
         return None
     if isinstance(row, Train):
-        settings = _settings(at, "training", row.train, TypeAdapter(Training), overrides, config, errors)
+        settings = _settings(at, "training", row.train, _training, overrides, named, errors)
         return Model(name, row, settings, (row.parent,))
     if isinstance(row, Merge):
-        settings = _settings(at, "merging", row.merge, TypeAdapter(Merging), overrides, config, errors)
+        settings = _settings(at, "merging", row.merge, of_method, overrides, named, errors)
         parents = itertools.chain.from_iterable(_matches(p, name, names, at, errors) for p in row.parents)
         return Model(name, row, settings, tuple(parents))
     if overrides:
@@ -106,20 +126,36 @@ def _model(
 
 def _settings(
     at: str,
-    section: str,
+    section_name: str,
     which: str,
-    adapter: TypeAdapter[Any],
+    of_type: Callable[[dict[str, Any], str, Errors], Any],
     overrides: dict[str, Any],
-    config: Config,
+    named: Named,
     errors: Errors,
 ) -> Any:
     """The named settings with a row's overrides."""
-    named: dict[str, Any] = getattr(config, section)
-    key = "train" if section == "training" else "merge"
-    if not errors.known(f"{at}.{key}", which, section, named, section):
+    key = "train" if section_name == "training" else "merge"
+    if not errors.known(f"{at}.{key}", which, section_name, named[section_name], section_name):
         return None
-    merged = named[which].model_dump(by_alias=True, exclude_unset=True) | overrides
-    return typed(adapter, merged, f"{at}.with", errors, tagged=section == "merging")
+    merged = named[section_name][which].model_dump(by_alias=True, exclude_unset=True) | overrides
+    return of_type(merged, f"{at}.with", errors)
+
+
+def _training(raw: dict[str, Any], at: str, errors: Errors) -> Training | None:
+    settings: Training | None = typed(TypeAdapter(Training), raw, at, errors)
+    return settings
+
+
+def of_method(raw: dict[str, Any], at: str, errors: Errors) -> Merging | None:
+    """Settings of a merge, as the method that they name takes them."""
+    try:
+        if not errors.known(f"{at}.method", raw["method"], "", METHODS, "method"):
+            return None
+        settings: Merging | None = typed(TypeAdapter(section(METHODS[raw["method"]])), raw, at, errors)
+    except UserError as error:  # a user's file of the method
+        errors.add(f"{at}.method", str(error))
+        return None
+    return settings
 
 
 def _matches(pattern: str, name: str, names: list[str], at: str, errors: Errors) -> list[str]:

@@ -3,11 +3,10 @@
 from dataclasses import dataclass
 from typing import Any
 
-from workflow_scripts.config.merging import MergeMethod
+from workflow_scripts.config.merging import Merging
 from workflow_scripts.config.models import Init, Load, Merge, Train
 from workflow_scripts.config.training import Training
-
-MANY = {"weights": "weights", "density": "densities"}  # settings of a merge -> in its recipe, where each parent has one
+from workflow_scripts.merge import settings as merge_settings
 
 
 @dataclass(frozen=True)
@@ -16,7 +15,7 @@ class Model:
 
     name: str
     row: Load | Init | Train | Merge
-    settings: Training | MergeMethod | None  # what `train` or `merge` names, with the row's overrides
+    settings: Training | Merging | None  # what `train` or `merge` names, with the row's overrides
     parents: tuple[str, ...]  # in the order that the method sees
 
     @property
@@ -31,15 +30,9 @@ class Model:
 
     def merge_recipe(self, seed: int) -> dict[str, Any]:
         """A merge as its method sees it: every parameter stated, one value per parent."""
-        assert isinstance(self.settings, MergeMethod)
-        recipe = self.settings.model_dump(by_alias=True, exclude={"base"})
-        for key, many in MANY.items():
-            if key in recipe:
-                value = recipe.pop(key)
-                recipe[many] = value if isinstance(value, list) else [value] * len(self.parents)
-        if "seed" in recipe:
-            recipe["seed"] += 1000 * seed
-        return recipe
+        assert isinstance(self.settings, Merging)
+        recipe = merge_settings.complete(self.settings, len(self.parents))
+        return recipe | ({"seed": recipe["seed"] + 1000 * seed} if recipe.get("seed") is not None else {})
 
 
 def ancestry(name: str, models: dict[str, Model]) -> list[str]:

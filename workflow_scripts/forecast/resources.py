@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from workflow_scripts.base.errors import UserError
-from workflow_scripts.config.merging import MergeMethod
+from workflow_scripts.config.merging import Merging
 from workflow_scripts.config.models import Init, Load, Merge
 from workflow_scripts.config.training import Training
 from workflow_scripts.experiment import kept
@@ -129,7 +129,7 @@ class Requirements:
                 said = architecture.get("dtype") or architecture.get("torch_dtype")
                 return said if said in model_size.BYTES else "bfloat16"
             case Merge():
-                return str(getattr(chosen.settings, "dtype", "bfloat16"))
+                return getattr(chosen.settings, "out_dtype", None) or self.dtype(chosen.parents[0])
             case _:
                 return self.dtype(chosen.row.parent)
 
@@ -148,7 +148,7 @@ class Requirements:
         if architecture is None or stage in ("initialise", "load"):
             return PROCESS
         on_cpu = not self.gpus(stage, model)
-        if isinstance(settings, MergeMethod) and stage == "merge":
+        if isinstance(settings, Merging) and stage == "merge":
             parents = len(self.experiment.models[model].needs)
             return PROCESS + model_size.merge_memory(architecture, parents)
         if isinstance(settings, Training) and stage == "train":

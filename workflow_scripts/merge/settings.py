@@ -1,129 +1,137 @@
-"""The settings of a merge: checked by its method, and spelled as mergekit's configuration.
+"""The settings of a merge: checked by its method, completed to a recipe, and read for one tensor.
 
 Neither torch nor mergekit is imported, so that a config can be checked when the Snakefile is parsed.
 """
 
-from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from workflow_scripts.base.errors import UserError
+from workflow_scripts.config.merge_methods import DIVIDE, MAY_DRAW, Method
+from workflow_scripts.config.merging import Gradient, Merging, numbers, section
 from workflow_scripts.merge.methods import METHODS
-from workflow_scripts.merge.methods._base import PARAMETERS, Method, Parameter, is_finite
 
-DTYPES = ("float32", "bfloat16", "float16")
-
-# Tensors outside the layers, by parts of their names: mergekit would give them the first value of a gradient.
+# Tensors outside the layers, by parts of their names: a plain gradient would give them its first value.
 OUTSIDE_LAYERS = {"embeddings": ("embed_tokens", "lm_head"), "final_norm": ("model.norm.",)}
 
 
-def check(recipe: dict[str, Any], parents: int, base: bool) -> Method:
-    """Check the settings of a merge against its method's row.
+def mistakes(settings: Merging, method: Method, parents: int, base: bool) -> list[tuple[str, str]]:
+    """What is wrong with the settings of a merge of so many parents: (key, what is wrong and what to do).
 
     Args:
-        recipe: `method`, `dtype`, the method's parameters, `seed` if it draws; other keys are not looked at.
+        settings: of the type that `section` makes of the method.
+        method: what it takes.
         parents: how many there are.
-        base: whether there is one.
+        base: whether there is one besides them.
+    """
+    found, values = [], dict(settings)
+    least, most = method.parents(base)
+    if parents < least or (most is not None and parents > most):
+        count = f"exactly {least}" if least == most else f"{least} or more" if most is None else f"{least} to {most}"
+        found.append(("parents", f"{method.name} takes {count} models, not {parents}; name as many"))
+    if method.needs_base and not base:
+        found.append(("base", f"{method.name} needs a base; set it to a model"))
+    for key, parameter in method.parameters.items():
+        if parameter.per_parent and isinstance(values[key], list) and len(values[key]) != parents:
+            found.append((key, f"{len(values[key])} values for {parents} parents; give one for all, or one for each"))
+    if found:
+        return found
+    divides = DIVIDE.get(method.name)
+    if divides and values[divides]:
+        weights = _per_parent(values["weights"], parents)
+        if not any(isinstance(weight, Gradient) for weight in weights) and not sum(weights):
+            found.append(("weights", f"sum to 0, and `{divides}` divides by that; change one of them"))
+    if {"density", "epsilon"} <= values.keys():
+        both = zip(*(_per_parent(values[key], parents) for key in ("density", "epsilon")), strict=True)
+        if any(not _fits(one, other) for one, other in both):
+            found.append(("epsilon", "density - epsilon must be above 0, density + epsilon below 1; make it smaller"))
+    return found
+
+
+def _fits(density: Any, epsilon: Any) -> bool:
+    """Whether DELLA's probabilities of keeping, density - epsilon to density + epsilon, are probabilities."""
+    return all(e < d < 1 - e for d in numbers(density) if d < 1 for e in numbers(epsilon))
+
+
+def _per_parent(value: Any, parents: int) -> list[Any]:
+    return value if isinstance(value, list) else [value] * parents
+
+
+def complete(settings: Merging, parents: int) -> dict[str, Any]:
+    """A merge as it is computed: every parameter stated, one value for each parent where each has its own."""
+    method = METHODS[settings.method]
+    recipe = settings.model_dump(exclude={"base"})
+    if method.name in MAY_DRAW and recipe["seed"] is None:
+        recipe["seed"] = 0
+    for key, parameter in method.parameters.items():
+        if parameter.per_parent:
+            recipe[key] = _per_parent(recipe[key], parents)
+    return recipe
+
+
+def check(recipe: dict[str, Any], parents: int, base: bool) -> Method:
+    """Check a recipe against its method.
+
+    Args:
+        recipe: `method`, the method's parameters, and what differs from the defaults of `Merging`.
+        parents: how many there are.
+        base: whether there is one besides them.
 
     Returns:
-        The method's row.
+        The method.
 
     Raises:
-        UserError: a setting is missing, out of range or of another method, or the models are too few or many.
+        UserError: a line for each setting that is missing, out of range or of another method, or for the models.
     """
     name: Any = recipe.get("method")
     if name not in METHODS:
         raise UserError(f"merge method {name!r} is not known; choose one of {', '.join(METHODS)}")
     method = METHODS[name]
-    taken = {*method.parameters, *(["seed"] if method.draws else [])}
-    if missing := sorted({"dtype", *taken} - recipe.keys()):
-        raise UserError(f"merge by {name}: `{missing[0]}` is missing; state every parameter")
-    if foreign := sorted(({*PARAMETERS, "seed"} - taken) & recipe.keys()):
-        raise UserError(f"merge by {name}: takes no `{foreign[0]}`; it takes {', '.join(sorted(taken))}")
-    if recipe["dtype"] not in DTYPES:
-        raise UserError(f"merge by {name}: `dtype` is {recipe['dtype']!r}; choose one of {', '.join(DTYPES)}")
-    if method.draws and (not isinstance(recipe["seed"], int) or isinstance(recipe["seed"], bool)):
-        raise UserError(f"merge by {name}: `seed` is {recipe['seed']!r}; give a whole number")
-    least, most = method.parents
-    if parents < least or (most is not None and parents > most):
-        count = f"exactly {least}" if least == most else f"at least {least}"
-        raise UserError(f"merge by {name}: takes {count} parents, not {parents}; change `parents`")
-    if base != method.base:
-        raise UserError(f"merge by {name}: {'needs a base model' if method.base else 'takes no base model'}")
-    for key in method.parameters:
-        _check_values(f"merge by {name}: `{key}`", PARAMETERS[key], recipe[key], parents)
-    # The task arithmetic family adds no deltas where its divisor is 0; the others divide by it.
-    if not base and recipe.get("normalize") and all(map(is_finite, recipe["weights"])) and not sum(recipe["weights"]):
-        raise UserError(f"merge by {name}: `weights` sum to 0, so `normalize` would divide by 0; change one of them")
+    if base and not method.takes_base:
+        raise UserError(f"merge by {name}: takes no base model")
+    try:
+        settings = section(method).model_validate(recipe)
+    except ValidationError as error:
+        found = {one["loc"][0]: one["msg"] for one in error.errors()}  # of the types that a value may have, the last
+        raise UserError("\n".join(f"merge by {name}: `{key}`: {what}" for key, what in found.items())) from None
+    if found := mistakes(settings, method, parents, base):
+        raise UserError("\n".join(f"merge by {name}: `{key}`: {what}" for key, what in found))
     return method
 
 
-def _check_values(where: str, parameter: Parameter, value: Any, parents: int) -> None:
-    if parameter.per_parent and (not isinstance(value, list) or len(value) != parents):
-        raise UserError(f"{where} must be a list with one value per parent ({parents}), not {value!r}")
-    for one in value if parameter.per_parent else [value]:
-        numbers = [one]
-        if parameter.over_depth and isinstance(one, dict):
-            if one.keys() != {"layers", *OUTSIDE_LAYERS} or not isinstance(one["layers"], list) or not one["layers"]:
-                raise UserError(f"{where}: a gradient has `layers` (a list of numbers), {_names(OUTSIDE_LAYERS)}")
-            numbers = [*one["layers"], *(one[part] for part in OUTSIDE_LAYERS)]
-        for number in numbers:
-            if not parameter.allows(number):
-                raise UserError(f"{where} must be {parameter.must}, not {number!r}")
-
-
-def _names(keys: dict[str, Any]) -> str:
-    return " and ".join(f"`{key}`" for key in keys)
-
-
 def has_gradient(recipe: dict[str, Any]) -> bool:
-    """Whether any parameter of a checked recipe varies over depth."""
-    values = [recipe[key] for key in METHODS[recipe["method"]].parameters]
-    return any(isinstance(one, dict) for value in values for one in (value if isinstance(value, list) else [value]))
+    """Whether any parameter of a recipe varies over depth."""
+    return any(
+        isinstance(one, dict) for value in recipe.values() for one in (value if isinstance(value, list) else [value])
+    )
 
 
-def build_config(recipe: dict[str, Any], parents: list[Path], base: Path | None) -> dict[str, Any]:
-    """The mergekit configuration of a recipe, as the dict that its YAML file would hold.
-
-    Every parameter with a default in mergekit is stated.  `tokenizer_source` is not: it would trim a vocabulary that
-    is padded beyond its tokenizer, as Aya's is.
+def of_tensor(recipe: dict[str, Any], method: Method, name: str, depth: float | None) -> dict[str, Any]:
+    """The parameters of one tensor's merge, by mergekit's names.
 
     Args:
-        recipe: see `check`; a parameter over depth is `{"layers": [...], "embeddings": v, "final_norm": v}`.
-        parents: model directories, in the order of `weights` and `densities`.
-        base: model directory, where the method needs one.
-
-    Raises:
-        UserError: as `check`.
+        recipe: as `complete` gives it.
+        method: its method.
+        name: of the tensor.
+        depth: of its layer, from 0 (the first) to 1 (the last); None outside the layers.
     """
-    method = check(recipe, len(parents), base is not None)
-    parameters = {key: PARAMETERS[key] for key in method.parameters}
-    reference = parents[0] if method.first_parent_is_base else base
-    return {
-        "merge_method": recipe["method"],
-        "dtype": recipe["dtype"],
-        "out_dtype": recipe["dtype"],
-        **({"base_model": _model(reference)} if reference else {}),
-        "models": [
-            {
-                "model": _model(parent),
-                "parameters": {
-                    row.name: _setting(recipe[key][index]) for key, row in parameters.items() if row.per_parent
-                },
-            }
-            for index, parent in enumerate(parents)
-        ],
-        "parameters": {row.name: _setting(recipe[key]) for key, row in parameters.items() if not row.per_parent},
-    }
+
+    def at(value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        if depth is None:
+            return next(value[place] for place, parts in OUTSIDE_LAYERS.items() if any(part in name for part in parts))
+        return _interpolated(value["layers"], depth)
+
+    values = {one.name: recipe[key] for key, one in method.parameters.items()}
+    return {key: [at(one) for one in value] if isinstance(value, list) else at(value) for key, value in values.items()}
 
 
-def _model(path: Path) -> dict[str, Any]:
-    # Spelled out, since mergekit would take "+" and "@" in a plain string for an adapter and a revision.
-    return {"model": {"path": str(path)}}
-
-
-def _setting(value: Any) -> Any:
-    """A value as mergekit spells it: a number, or conditions of which the first to match a tensor's name holds."""
-    if not isinstance(value, dict):
-        return value
-    outside = [{"filter": part, "value": value[place]} for place, parts in OUTSIDE_LAYERS.items() for part in parts]
-    return [*outside, {"value": value["layers"]}]
+def _interpolated(values: list[float], depth: float) -> float:
+    """A gradient's value at a depth, with mergekit's steps in its order, so that the bits are the same."""
+    scaled = depth * (len(values) - 1)
+    below = int(scaled)
+    above = min(len(values) - 1, below + 1)
+    share = scaled - below
+    return (1 - share) * float(values[below]) + share * float(values[above])

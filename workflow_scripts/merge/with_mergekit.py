@@ -1,8 +1,8 @@
-"""Merges models with mergekit: its planner, its methods, its arithmetic, on any number of threads with the same bits.
+"""Merges models by mergekit's methods, a tensor at a time, on any number of threads with the same bits.
 
-mergekit's command cannot be used as it is: it refuses Cohere models without query and key norms, draws unseeded, sums
-in an order that depends on the number of threads, and writes a README with paths.  Its parts can: this module plans a
-merge with mergekit's planner and executes the plan tensor by tensor.  docs/merging.md says what differs and why.
+mergekit computes: `mergekit.merge_methods.merge_tensors`, its public interface, merges one tensor of all parents.  What
+surrounds it is here: reading the parents, a parameter's value for each tensor, seeds of what is drawn, writing the
+model.  docs/merging.md says how that differs from mergekit's command, and why.
 """
 
 import contextlib
@@ -11,30 +11,31 @@ import json
 import re
 import tempfile
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
+from safetensors import safe_open
 
-from workflow_scripts.base import work_counter
+from workflow_scripts.base import beside, work_counter
 from workflow_scripts.base.errors import UserError
-from workflow_scripts.merge.settings import OUTSIDE_LAYERS, build_config, check, has_gradient
+from workflow_scripts.config.merge_methods import Method
+from workflow_scripts.config.merging import section
+from workflow_scripts.merge import methods, settings
 from workflow_scripts.models import directory
 from workflow_scripts.models.architecture import check_compatible
-from workflow_scripts.models.tensor_file import SafetensorsFile
+from workflow_scripts.models.tensor_file import DTYPES, SafetensorsFile
 
-MERGEKIT = "0.1.5"  # its planner and executor are not a public interface: another version must be read first
+MERGEKIT = "0.1.5"  # the table of methods was made from it
 
 try:
-    from mergekit.architecture.base import ModelArchitecture, ModuleArchitecture, ModuleDefinition, WeightInfo
-    from mergekit.config import MergeConfiguration
-    from mergekit.graph import Executor
-    from mergekit.io.tasks import LoaderCache, SaveTensor
-    from mergekit.options import MergeOptions
-    from mergekit.plan import MergePlanner
+    from mergekit.merge_methods import MergeMethod, get, merge_tensors, registered_methods
+
+    from workflow_scripts.merge.describe_methods import registered
 except ImportError as error:
     raise UserError(f"mergekit {MERGEKIT} cannot be imported ({error}); pip install mergekit=={MERGEKIT}") from None
 
@@ -46,31 +47,27 @@ _WORKERS = 8  # at most: each holds a tensor's task vectors of all parents, some
 Shapes = dict[str, tuple[int, ...]]
 
 
-class _Tensors(ModuleArchitecture):  # type: ignore[misc]
-    """An architecture that is the list of tensors which the parents hold.
+class _Merge(NamedTuple):
+    """What is merged how."""
 
-    mergekit's own tables list what a model class may hold: they demand q_norm and k_norm of every Cohere model, and
-    pass over in silence what they do not list, such as biases.
-    """
+    recipe: dict[str, Any]
+    method: Method
+    models: list[Path]  # in the order that mergekit sees
+    base_index: int | None
 
-    def __init__(self, names: list[str]) -> None:
-        self.outside: list[WeightInfo] = []
-        self.layers: dict[int, list[WeightInfo]] = {}
-        for name in names:
-            layer = _LAYER.search(name)
-            (self.layers.setdefault(int(layer[1]), []) if layer else self.outside).append(WeightInfo(name=name))
 
-    def pre_weights(self, config: Any) -> list[WeightInfo]:
-        return self.outside
+class _Weights:
+    """The tensors of a model, read from its files when they are asked for."""
 
-    def post_weights(self, config: Any) -> list[WeightInfo]:
-        return []
+    def __init__(self, model: Path, stack: contextlib.ExitStack) -> None:
+        self._files: dict[str, Any] = {}
+        for path in directory.weight_files(model):
+            file = stack.enter_context(safe_open(path, framework="pt"))
+            self._files |= dict.fromkeys(file.keys(), file)
 
-    def layer_weights(self, index: int, config: Any) -> list[WeightInfo]:
-        return self.layers[index]
-
-    def num_layers(self, config: Any) -> int:
-        return len(self.layers)
+    def __getitem__(self, name: str) -> torch.Tensor:
+        tensor: torch.Tensor = self._files[name].get_tensor(name)
+        return tensor
 
 
 def merge(recipe: dict[str, Any], parents: list[Path], base: Path | None, output: Path) -> dict[str, Any]:
@@ -80,9 +77,10 @@ def merge(recipe: dict[str, Any], parents: list[Path], base: Path | None, output
     which is torch's when called (OMP_NUM_THREADS).  On an exception, `output` is as it was before.
 
     Args:
-        recipe: see `settings.check` and `settings.build_config`; other keys are not looked at.
+        recipe: see `settings.check`; `dtype` is the data type of the arithmetic, float32 if it is not given, and
+            `out_dtype` what is written, by default the data type of each tensor in the parents.
         parents: model directories of safetensors, sharded or not; the first gives config and tokenizer.
-        base: model directory, where the method needs one.
+        base: model directory, where the method takes one.
         output: directory to write config.json, model.safetensors and the tokenizer to.
 
     Returns:
@@ -91,35 +89,33 @@ def merge(recipe: dict[str, Any], parents: list[Path], base: Path | None, output
 
     Raises:
         UserError: settings are wrong, models do not fit each other, a file is missing or truncated, a merged weight
-            is not finite, or mergekit is of another version.
+            is not finite, a user's method fails, or mergekit is of another version.
     """
-    check(recipe, len(parents), base is not None)
+    method = settings.check(recipe, len(parents), base is not None)
     if (installed := metadata.version("mergekit")) != MERGEKIT:
         raise UserError(
             f"mergekit {installed} is installed, but merges need {MERGEKIT}; pip install mergekit=={MERGEKIT}"
         )
-    shapes = _check_models(parents + ([base] if base else []), outside_matters=has_gradient(recipe))
+    recipe = settings.complete(section(method).model_validate(recipe), len(parents))
+    bases = [base] if base else []
+    shapes = _check_models([*parents, *bases], outside_matters=settings.has_gradient(recipe))
+    dtypes = _written(recipe["out_dtype"], shapes, parents)
 
     output.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".merge-", dir=output.parent) as folder:
-        scratch = Path(folder).resolve()
-        # Links keep models apart that are one directory: mergekit tells them apart by path.
-        links = [_link(scratch / f"parent{index}", parent) for index, parent in enumerate(parents)]
-        config = build_config(recipe, links, _link(scratch / "base", base) if base else None)
-        result = scratch / "result"
-        result.mkdir()
-        facts = _write_weights(config, recipe.get("seed"), shapes, result / "model.safetensors")
-        _write_config(parents[0], recipe["dtype"], result / "config.json")
+        result = Path(folder)
+        has_base = base is not None or method.first_parent_is_base
+        what = _Merge(recipe, method, [*bases, *parents], 0 if has_base else None)
+        facts = _write_weights(what, shapes, dtypes, result / "model.safetensors")
+        sizes = Counter[str]()
+        for name, dtype in dtypes.items():
+            sizes[dtype] += torch.Size(shapes[name]).numel()
+        _write_config(parents[0], sizes.most_common(1)[0][0], result / "config.json")
         directory.copy_companions(parents[0], result)
         output.mkdir(exist_ok=True)
         for file in sorted(result.iterdir()):
             file.replace(output / file.name)
     return facts
-
-
-def _link(link: Path, model: Path) -> Path:
-    link.symlink_to(model.resolve(), target_is_directory=True)
-    return link
 
 
 def _check_models(models: list[Path], outside_matters: bool) -> Shapes:
@@ -136,7 +132,7 @@ def _check_models(models: list[Path], outside_matters: bool) -> Shapes:
     layers = {int(layer[1]) for name in shapes if (layer := _LAYER.search(name))}
     if layers != set(range(len(layers))):
         raise UserError(f"{first}: layers are not numbered from 0 without gaps; merge whole models")
-    parts = [part for place in OUTSIDE_LAYERS.values() for part in place]
+    parts = [part for place in settings.OUTSIDE_LAYERS.values() for part in place]
     for name in shapes if outside_matters else ():
         if not _LAYER.search(name) and not any(part in name for part in parts):
             raise UserError(f"{first}: tensor {name} lies in no layer, so a gradient has no value for it; use numbers")
@@ -147,42 +143,78 @@ def _shapes(model: Path) -> Shapes:
     return {name: tensor.shape for name, tensor in directory.float_tensors(model).items()}
 
 
-def _write_weights(config: dict[str, Any], seed: int | None, shapes: Shapes, path: Path) -> dict[str, Any]:
-    """Plan with mergekit, execute the plan a tensor at a time, and write each tensor to the file when it is made.
+def _written(chosen: str | None, shapes: Shapes, parents: list[Path]) -> dict[str, str]:
+    """The data type of each tensor of the merge: the one that was chosen, or the narrowest that holds the parents'."""
+    if chosen:
+        return dict.fromkeys(shapes, chosen)
+    spelled = {name: (text, dtype) for text, (name, dtype) in DTYPES.items()}
+    held = [directory.float_tensors(parent) for parent in parents]
+    found = {}
+    for name in shapes:
+        first, *others = (spelled[tensors[name].dtype][1] for tensors in held)
+        for other in others:
+            first = torch.promote_types(first, other)
+        found[name] = str(first).removeprefix("torch.")
+    return found
+
+
+def _write_weights(what: _Merge, shapes: Shapes, dtypes: dict[str, str], path: Path) -> dict[str, Any]:
+    """Merge tensor by tensor, and write each to the file when it is made.
 
     So a merge of 8B models holds a few tensors of each parent in memory, and never the whole result.
     """
-    is_slerp = config["merge_method"] == "slerp"
+    recipe, method, models, base_index = what
+    compute, seed, dtype = _compute(method), recipe.get("seed"), DTYPES[recipe["dtype"]][1]
+    layers = 1 + max((int(layer[1]) for name in shapes if (layer := _LAYER.search(name))), default=0)
 
-    def execute(target: SaveTensor) -> tuple[int, bool]:
-        name, compute, gather = target.tensor_name, target.tensor_task, target.tensor_task.gather_tensors
-        with contextlib.nullcontext() if seed is None else _seeded(draw_seed(seed, name)):
-            values = dict(Executor([gather, compute]).run(quiet=True))
-        if not values[compute].isfinite().all():
-            raise UserError(
-                f"merge by {config['merge_method']}: {name} has values that are not finite; see its weights"
+    def execute(name: str) -> tuple[int, bool]:
+        layer = _LAYER.search(name)
+        depth = None if layer is None else int(layer[1]) / (layers - 1) if layers > 1 else 1.0
+        values = settings.of_tensor(recipe, method, name, depth)
+        tensors = [model[name].to(dtype) for model in opened]
+        with contextlib.nullcontext() if seed is None else _seeded(draw_seed(seed, name)), _in_a_line(method, name):
+            out = DTYPES[dtypes[name]][1]
+            merged = merge_tensors(
+                tensors, compute, parameters=values, base_index=base_index, name=name, dtype=dtype, out_dtype=out
             )
-        result.write(name, values[compute])
-        return values[compute].numel(), is_slerp and interpolates_linearly(*values[gather].values())
+        if not merged.isfinite().all():
+            raise UserError(f"merge by {method.name}: {name} has values that are not finite; see its weights")
+        result.write(name, merged)
+        return merged.numel(), method.name == "slerp" and interpolates_linearly(*tensors)
 
-    parsed = MergeConfiguration.model_validate(config)
-    module = ModuleDefinition(architecture=_Tensors(sorted(shapes)))
-    architecture = ModelArchitecture(modules={"default": module}, architectures=[], model_type="")
-    try:
-        model_config = parsed.models[0].model.config()
-        plan = MergePlanner(parsed, architecture, MergeOptions(), model_config).plan_to_disk(str(path.parent))
-        tensors = parameters = linear = 0
-        with SafetensorsFile(path, shapes, config["dtype"]) as result, _one_thread_a_tensor() as pool:
-            for count, is_linear in pool.map(execute, (task for task in plan if isinstance(task, SaveTensor))):
-                work_counter.count("merged_tensors")
-                tensors += 1
-                parameters += count
-                linear += count * is_linear
-    finally:
-        LoaderCache().flush_all()
-        LoaderCache.loaders.clear()  # it would keep the parents' files open for as long as the process lives
-    share = {"slerp_linear_share": linear / parameters} if is_slerp else {}
+    tensors = parameters = linear = 0
+    before = torch.get_rng_state()
+    with contextlib.ExitStack() as stack:
+        opened = [_Weights(model, stack) for model in models]
+        result = stack.enter_context(SafetensorsFile(path, shapes, dtypes))
+        pool = stack.enter_context(_one_thread_a_tensor())
+        for count, is_linear in pool.map(execute, sorted(shapes)):
+            work_counter.count("merged_tensors")
+            tensors += 1
+            parameters += count
+            linear += count * is_linear
+    if not torch.equal(before, torch.get_rng_state()):
+        raise UserError(
+            f"merge by {method.name}: draws random numbers; give it a `seed`, so that they are the same again"
+        )
+    share = {"slerp_linear_share": linear / parameters} if method.name == "slerp" else {}
     return {"tensors": tensors, "parameters": parameters, **share}
+
+
+def _compute(method: Method) -> MergeMethod:
+    """Mergekit's object of a method; a user's file registers it, once in a process."""
+    path = methods.own(method.name)
+    is_known = any(one.spec.name == method.name for one in registered_methods())
+    return registered(path) if path and not is_known else get(method.name)
+
+
+@contextlib.contextmanager
+def _in_a_line(method: Method, name: str) -> Iterator[None]:
+    """What a method says of a tensor that it cannot merge, as a user's error."""
+    try:
+        yield
+    except Exception as error:
+        raise UserError(f"merge by {method.name}: {name}: {beside.said(error)}") from error
 
 
 @contextlib.contextmanager

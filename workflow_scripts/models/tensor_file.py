@@ -13,24 +13,26 @@ from types import TracebackType
 import torch
 
 DTYPES = {
+    "float64": ("F64", torch.float64),
     "float32": ("F32", torch.float32),
-    "float16": ("F16", torch.float16),
     "bfloat16": ("BF16", torch.bfloat16),
-}
+    "float16": ("F16", torch.float16),
+}  # in the order in which safetensors puts them into a file, so that every tensor is aligned
 
 
 class SafetensorsFile:
-    """A file for tensors of given names, shapes and one data type, which may come in any order, from any thread."""
+    """A file for tensors of given names, shapes and data types, which may come in any order, from any thread."""
 
-    def __init__(self, path: Path, shapes: dict[str, tuple[int, ...]], dtype: str) -> None:
-        spelled, self.dtype = DTYPES[dtype]
+    def __init__(self, path: Path, shapes: dict[str, tuple[int, ...]], dtypes: dict[str, str]) -> None:
         self.path, self.shapes, self.offsets, self.missing = path, shapes, dict[str, int](), set(shapes)
+        self.dtypes = {name: DTYPES[dtype][1] for name, dtype in dtypes.items()}
         header: dict[str, object] = {"__metadata__": {"format": "pt"}}
         end = 0
-        for name, shape in sorted(shapes.items()):
+        for name in sorted(shapes, key=lambda name: ([*DTYPES].index(dtypes[name]), name)):
             self.offsets[name] = end
-            end += math.prod(shape) * self.dtype.itemsize
-            header[name] = {"dtype": spelled, "shape": list(shape), "data_offsets": [self.offsets[name], end]}
+            end += math.prod(shapes[name]) * self.dtypes[name].itemsize
+            place = {"data_offsets": [self.offsets[name], end]}
+            header[name] = {"dtype": DTYPES[dtypes[name]][0], "shape": list(shapes[name]), **place}
         text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
         text += b" " * (-len(text) % 8)
         self.head = len(text).to_bytes(8, "little") + text
@@ -46,8 +48,9 @@ class SafetensorsFile:
         Raises:
             ValueError: it is not of the shape or data type that the header says.
         """
-        if tuple(tensor.shape) != self.shapes[name] or tensor.dtype != self.dtype:
-            raise ValueError(f"{name}: {tensor.dtype} {tuple(tensor.shape)}, not {self.dtype} {self.shapes[name]}")
+        wanted = self.dtypes[name], self.shapes[name]
+        if (tensor.dtype, tuple(tensor.shape)) != wanted:
+            raise ValueError(f"{name}: {tensor.dtype} {tuple(tensor.shape)}, not {wanted[0]} {wanted[1]}")
         if tensor.numel():
             flat = tensor.detach().cpu().contiguous().flatten().view(torch.uint8)
             self._put(flat.numpy().data, len(self.head) + self.offsets[name])

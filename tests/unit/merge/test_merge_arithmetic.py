@@ -67,7 +67,7 @@ def test_ties_trims_the_stated_share_and_differs_only_where_magnitudes_tie(
     # Halves and quarters on a grid of 1/1024: every difference is exact in float32.
     origin = np.round(np.array(base) * 1024) / 1024
     delta = np.array(magnitudes)
-    recipe = TIES | {"weights": [1.0], "densities": [density]}
+    recipe = TIES | {"weights": [1.0], "density": [density]}
     kept = merge_vectors(recipe, [origin + delta], origin) - origin
     expected = delta * reference.largest(delta, density)
     assert np.count_nonzero(kept) == np.count_nonzero(expected) == (12 if density >= 1 else max(1, int(density * 12)))
@@ -80,7 +80,7 @@ def test_ties_trims_the_stated_share_and_differs_only_where_magnitudes_tie(
 @given(seed=st.integers(0, 2**40), density=st.floats(0.2, 1))
 def test_dare_keeps_the_l1_norm_not_the_expectation(seed: int, density: float) -> None:
     delta = np.linspace(-1, 1, 60)
-    recipe = DARE | {"weights": [1.0], "densities": [density], "seed": seed}
+    recipe = DARE | {"weights": [1.0], "density": [density], "seed": seed}
     merged = merge_vectors(recipe, [delta], np.zeros(60))
     np.testing.assert_allclose(np.abs(merged).sum(), np.abs(delta).sum(), rtol=1e-5)
     kept = merged != 0

@@ -13,6 +13,7 @@ from mergekit.io.tasks import LoaderCache
 from safetensors.torch import save_file
 from transformers import CohereForCausalLM, LlamaConfig
 
+from tests.unit.merge.mergekit_yaml import build_config
 from tests.unit.merge.tiny import (
     AYA,
     DARE,
@@ -30,7 +31,6 @@ from tests.unit.merge.tiny import (
 )
 from tests.unit.merge.tiny import models as models  # the fixture
 from workflow_scripts.base import work_counter
-from workflow_scripts.merge import settings as merge_settings
 from workflow_scripts.merge import with_mergekit
 from workflow_scripts.merge.methods import METHODS as ROWS
 
@@ -55,7 +55,7 @@ def test_sharded_parents_merge_as_unsharded_ones(models: dict[str, Path], tmp_pa
 
 
 def test_merged_model_is_whole_for_transformers(models: dict[str, Path], tmp_path: Path) -> None:
-    facts = run(models, TIES | {"dtype": "bfloat16"}, tmp_path / "merged")
+    facts = run(models, TIES | {"out_dtype": "bfloat16"}, tmp_path / "merged")
     model, info = CohereForCausalLM.from_pretrained(tmp_path / "merged", output_loading_info=True)
     assert not any(info.values()), info
     assert model.dtype == torch.bfloat16
@@ -108,7 +108,7 @@ def test_each_tensor_written_is_counted(
 def test_the_ends_of_an_interpolation_are_the_parents_to_the_bit(
     models: dict[str, Path], tmp_path: Path, recipe: dict, parent: str, dtype: str
 ) -> None:
-    run(models, recipe | {"dtype": dtype}, tmp_path / "merged")
+    run(models, recipe | {"dtype": dtype, "out_dtype": dtype}, tmp_path / "merged")
     expected = {name: tensor.to(getattr(torch, dtype)) for name, tensor in weights(models[parent]).items()}
     assert_same_bits(weights(tmp_path / "merged"), expected)
 
@@ -118,9 +118,9 @@ def test_the_ends_of_an_interpolation_are_the_parents_to_the_bit(
     [
         (LINEAR, ("first", "first")),
         (SLERP, ("first", "first")),
-        (TIES | {"densities": [1, 1]}, ("first", "first")),
-        (TIES | {"densities": [1.0], "weights": [1.0]}, ("first",)),
-        (DARE | {"densities": [1.0], "weights": [1.0]}, ("first",)),
+        (TIES | {"density": [1, 1]}, ("first", "first")),
+        (TIES | {"density": [1.0], "weights": [1.0]}, ("first",)),
+        (DARE | {"density": [1.0], "weights": [1.0]}, ("first",)),
         (TIES | {"lambda": 0.0}, ("base", "base")),
     ],
 )
@@ -158,7 +158,7 @@ def test_slerp_agrees_with_float64(models: dict[str, Path], tmp_path: Path, t: f
         {},
         {"normalize": False},
         {"rescale": True, "lambda": 0.6},
-        {"weights": [1.0, -0.5], "densities": [1.0, 0.9]},
+        {"weights": [1.0, -0.5], "density": [1.0, 0.9]},
         {"int8_mask": True},
     ],
 )
@@ -166,7 +166,7 @@ def test_ties_agrees_with_float64(models: dict[str, Path], tmp_path: Path, chang
     recipe = TIES | changes
     run(models, recipe, tmp_path / "merged")
     base, one, two = (float64(models[name]) for name in ("base", "first", "second"))
-    settings = [recipe[key] for key in ("weights", "densities", "normalize", "rescale", "lambda")]
+    settings = [recipe[key] for key in ("weights", "density", "normalize", "rescale", "lambda")]
     assert_close(tmp_path / "merged", {n: reference.ties(base[n], [one[n], two[n]], *settings) for n in base})
 
 
@@ -180,7 +180,7 @@ def test_dare_ties_agrees_with_float64_given_its_masks(models: dict[str, Path], 
         n: reference.dare_ties(
             base[n],
             [one[n], two[n]],
-            drawn_masks(recipe["seed"], n, recipe["densities"], base[n].shape),
+            drawn_masks(recipe["seed"], n, recipe["density"], base[n].shape),
             *settings,
         )
         for n in base
@@ -214,8 +214,8 @@ def test_all_methods_agree_with_mergekits_command_to_the_bit(
         extra = {key.replace("input", "post_attention"): value for key, value in norms.items()}
         save_file(tensors | extra, llamas[name] / "model.safetensors", metadata={"format": "pt"})
     for method, recipe in METHODS.items():
-        base = llamas["base"] if ROWS[method].base else None
-        built = merge_settings.build_config(recipe, [llamas["first"], llamas["second"]], base)
+        base = llamas["base"] if ROWS[method].needs_base else None
+        built = build_config(recipe, [llamas["first"], llamas["second"]], base)
         (tmp_path / f"{method}.yaml").write_text(yaml.safe_dump(built))
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     subprocess.run(
@@ -246,7 +246,7 @@ for threads in (2, 4):
 def test_bits_do_not_depend_on_threads_paths_or_process(models: dict[str, Path], tmp_path: Path) -> None:
     recipes = [*(METHODS | {"ties": TIES | {"rescale": True}}).values()]
     parents = [str(models[name]) for name in ("first", "second")]
-    jobs = [(recipe, parents, str(models["base"]) if ROWS[recipe["method"]].base else None) for recipe in recipes]
+    jobs = [(recipe, parents, str(models["base"]) if ROWS[recipe["method"]].needs_base else None) for recipe in recipes]
     subprocess.run(
         [sys.executable, "-c", MERGE_ALL, json.dumps(jobs)],
         env={**os.environ, "OMP_NUM_THREADS": "4", "PYTHONPATH": str(ROOT)},

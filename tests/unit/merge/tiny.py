@@ -64,7 +64,7 @@ SLERP = {"method": "slerp", "t": 0.3, "dtype": "float32"}
 TIES = {
     "method": "ties",
     "weights": [0.7, 1.5],
-    "densities": [0.5, 0.3],
+    "density": [0.5, 0.3],
     "normalize": True,
     "rescale": False,
     "lambda": 1.0,
@@ -114,7 +114,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 def run(models: dict[str, Path], recipe: dict, output: Path, parents: tuple[str, ...] = ("first", "second")) -> dict:
-    base = models["base"] if ROWS[recipe["method"]].base else None
+    base = models["base"] if ROWS[recipe["method"]].needs_base else None
     return with_mergekit.merge(recipe, [models[name] for name in parents], base, output)
 
 

@@ -8,10 +8,11 @@ from workflow_scripts.config.fields import deciding, executing
 from workflow_scripts.config.models import Init, Load, Merge, Train
 from workflow_scripts.config.training import Training
 from workflow_scripts.data.allocation import allocate
-from workflow_scripts.experiment.model import MANY, Model
+from workflow_scripts.experiment.model import Model
 from workflow_scripts.experiment.stages._base import Entry, Outputs, Settings, settings_of, stage
 from workflow_scripts.experiment.stages._places import CURVE, MANIFEST, MIXTURE, MODEL, OVERLAP, RECIPE
 from workflow_scripts.experiment.table_of_models import Experiment
+from workflow_scripts.merge import methods as merge_methods
 from workflow_scripts.train.execution import counting
 
 WEIGHTS = ("config.json", "model.safetensors", "tokenizer.json")
@@ -93,7 +94,6 @@ def train(experiment: Experiment) -> Iterator[Entry]:
     LABEL,
     WHOLE,
     work="merge.with_mergekit:merge",
-    rows="merge.methods",
     packages=("torch", "mergekit"),
     ancient=("weights",),
 )
@@ -108,7 +108,6 @@ def merge(experiment: Experiment) -> Iterator[Entry]:
     DESCRIBED,
     work="merge.with_mergekit:merge",
     command="merge",
-    rows="merge.methods",
     packages=("torch", "mergekit"),
     ancient=("weights",),
 )
@@ -160,6 +159,7 @@ def _merges(experiment: Experiment, temporary: bool) -> Iterator[Entry]:
             "waiting_merges": experiment.config.machine.waiting_merges if temporary else None,
         }
         stated = model.merge_recipe(int(wildcards["seed"]))
-        decides = {MANY.get(name, name) for name in deciding(model.settings)}
+        decides = {*deciding(model.settings), *(["seed"] if stated.get("seed") is not None else [])}
         settings = {name: value for name, value in stated.items() if name in decides}
-        yield Entry(wildcards, partial(Settings, settings, stated), files, inputs, execution, row=stated["method"])
+        own = (f"{merge_methods.KIND}/{stated['method']}.py",) if merge_methods.own(stated["method"]) else ()
+        yield Entry(wildcards, partial(Settings, settings, stated), files, inputs, execution, units=own)
