@@ -67,7 +67,7 @@ gc: .venv/ready
 discard: .venv/ready
 	@$(RUN) discard $(FILE)
 
-# KEEP="train:*" REDO="merge:ties": what other code or versions made is kept, or may be made again.
+# KEEP="train:*" REDO="merge": what other code or versions made is kept, or may be made again.
 keep: .venv/ready
 	@$(RUN) keep --config $(CONFIG) $(if $(KEEP),--keep $(foreach unit,$(KEEP),'$(unit)')) \
 	    $(if $(REDO),--redo $(foreach unit,$(REDO),'$(unit)'))

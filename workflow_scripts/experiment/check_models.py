@@ -81,7 +81,8 @@ def _check_merge(at: str, model: Model, models: dict[str, Model], errors: Errors
     if isinstance(settings := model.settings, Merging):
         found = merge_settings.mistakes(settings, METHODS[settings.method], len(model.parents), model.base is not None)
         for key, what in found:
-            errors.add(f"{at}.parents" if key == "parents" else f"{at}.{key} (merging.{model.row.merge})", what)
+            what = what.replace("set it", f"set merging.{model.row.merge}.base") if key == "base" else what
+            errors.add(f"{at}.merge" if key == "base" else f"{at}.{key}", what)
 
 
 def _cycles(models: dict[str, Model]) -> Iterator[list[str]]:

@@ -6,7 +6,7 @@ go at once, and are merged again by the job that answers.
 """
 
 from workflow_scripts.base.job import STORE, Job, Made
-from workflow_scripts.merge import remerge
+from workflow_scripts.merge import remerge, settings
 from workflow_scripts.models import manifest
 from workflow_scripts.store import finished_work
 
@@ -16,6 +16,7 @@ def make(job: Job) -> Made:
     parents, base = ([path.parent for path in job.files[role]] for role in ("parents", "base"))
     for folder in [*parents, *base]:
         manifest.check(folder)
+    settings.check(job.settings, len(parents), bool(base))
     owed, is_temporary = key(job), job.execution["temporary"]
     entry = finished_work.known(STORE, owed) if is_temporary else None
     if entry is None:

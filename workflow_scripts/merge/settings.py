@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from workflow_scripts.base.errors import UserError
-from workflow_scripts.config.merge_methods import DIVIDE, MAY_DRAW, Method
+from workflow_scripts.config.merge_methods import CALLED, DIVIDE, MAY_DRAW, Method
 from workflow_scripts.config.merging import Gradient, Merging, numbers, section
 from workflow_scripts.merge.methods import METHODS
 
@@ -93,10 +93,11 @@ def check(recipe: dict[str, Any], parents: int, base: bool) -> Method:
     try:
         settings = section(method).model_validate(recipe)
     except ValidationError as error:
-        found = {one["loc"][0]: one["msg"] for one in error.errors()}  # of the types that a value may have, the last
-        raise UserError("\n".join(f"merge by {name}: `{key}`: {what}" for key, what in found.items())) from None
-    if found := mistakes(settings, method, parents, base):
-        raise UserError("\n".join(f"merge by {name}: `{key}`: {what}" for key, what in found))
+        wrong = {str(one["loc"][0]): one["msg"] for one in error.errors()}  # of the types a value may have, the last
+    else:
+        wrong = dict(mistakes(settings, method, parents, base))
+    if wrong:
+        raise UserError("\n".join(f"merge by {name}: `{key}`: {what}" for key, what in wrong.items()))
     return method
 
 
@@ -107,12 +108,12 @@ def has_gradient(recipe: dict[str, Any]) -> bool:
     )
 
 
-def of_tensor(recipe: dict[str, Any], method: Method, name: str, depth: float | None) -> dict[str, Any]:
-    """The parameters of one tensor's merge, by mergekit's names.
+def of_tensor(recipe: dict[str, Any], parameters: list[str], name: str, depth: float | None) -> dict[str, Any]:
+    """The parameters of one tensor's merge, by mergekit's names; what the recipe does not state is left to mergekit.
 
     Args:
         recipe: as `complete` gives it.
-        method: its method.
+        parameters: mergekit's names of those that the method takes.
         name: of the tensor.
         depth: of its layer, from 0 (the first) to 1 (the last); None outside the layers.
     """
@@ -124,7 +125,7 @@ def of_tensor(recipe: dict[str, Any], method: Method, name: str, depth: float | 
             return next(value[place] for place, parts in OUTSIDE_LAYERS.items() if any(part in name for part in parts))
         return _interpolated(value["layers"], depth)
 
-    values = {one.name: recipe[key] for key, one in method.parameters.items()}
+    values = {one: recipe[key] for one in parameters if (key := CALLED.get(one, one)) in recipe}
     return {key: [at(one) for one in value] if isinstance(value, list) else at(value) for key, value in values.items()}
 
 

@@ -23,8 +23,6 @@ from safetensors import safe_open
 
 from workflow_scripts.base import beside, work_counter
 from workflow_scripts.base.errors import UserError
-from workflow_scripts.config.merge_methods import Method
-from workflow_scripts.config.merging import section
 from workflow_scripts.merge import methods, settings
 from workflow_scripts.models import directory
 from workflow_scripts.models.architecture import check_compatible
@@ -33,7 +31,7 @@ from workflow_scripts.models.tensor_file import DTYPES, SafetensorsFile
 MERGEKIT = "0.1.5"  # the table of methods was made from it
 
 try:
-    from mergekit.merge_methods import MergeMethod, get, merge_tensors, registered_methods
+    from mergekit.merge_methods import BasePolicy, MergeMethod, get, merge_tensors, registered_methods
 
     from workflow_scripts.merge.describe_methods import registered
 except ImportError as error:
@@ -51,7 +49,7 @@ class _Merge(NamedTuple):
     """What is merged how."""
 
     recipe: dict[str, Any]
-    method: Method
+    method: MergeMethod
     models: list[Path]  # in the order that mergekit sees
     base_index: int | None
 
@@ -77,10 +75,11 @@ def merge(recipe: dict[str, Any], parents: list[Path], base: Path | None, output
     which is torch's when called (OMP_NUM_THREADS).  On an exception, `output` is as it was before.
 
     Args:
-        recipe: see `settings.check`; `dtype` is the data type of the arithmetic, float32 if it is not given, and
+        recipe: as `settings.complete` gives it; `dtype` is the data type of the arithmetic, by default float32, and
             `out_dtype` what is written, by default the data type of each tensor in the parents.
         parents: model directories of safetensors, sharded or not; the first gives config and tokenizer.
-        base: model directory, where the method takes one.
+        base: model directory, where the method takes one; where it needs one that is among those it merges, as
+            SLERP does, it is the first parent.
         output: directory to write config.json, model.safetensors and the tokenizer to.
 
     Returns:
@@ -88,23 +87,22 @@ def merge(recipe: dict[str, Any], parents: list[Path], base: Path | None, output
         were interpolated linearly since their tensors point the same way.
 
     Raises:
-        UserError: settings are wrong, models do not fit each other, a file is missing or truncated, a merged weight
-            is not finite, a user's method fails, or mergekit is of another version.
+        UserError: models do not fit each other, a file is missing or truncated, a merged weight is not finite, the
+            method refuses what it is given or fails, or mergekit is of another version.
     """
-    method = settings.check(recipe, len(parents), base is not None)
     if (installed := metadata.version("mergekit")) != MERGEKIT:
         raise UserError(
             f"mergekit {installed} is installed, but merges need {MERGEKIT}; pip install mergekit=={MERGEKIT}"
         )
-    recipe = settings.complete(section(method).model_validate(recipe), len(parents))
     bases = [base] if base else []
     shapes = _check_models([*parents, *bases], outside_matters=settings.has_gradient(recipe))
-    dtypes = _written(recipe["out_dtype"], shapes, parents)
+    dtypes = _written(recipe.get("out_dtype"), shapes, parents)
+    method = _method(recipe["method"])
+    has_base = base is not None or method.spec.contract.base is BasePolicy.REQUIRED
 
     output.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".merge-", dir=output.parent) as folder:
         result = Path(folder)
-        has_base = base is not None or method.first_parent_is_base
         what = _Merge(recipe, method, [*bases, *parents], 0 if has_base else None)
         facts = _write_weights(what, shapes, dtypes, result / "model.safetensors")
         sizes = Counter[str]()
@@ -164,23 +162,25 @@ def _write_weights(what: _Merge, shapes: Shapes, dtypes: dict[str, str], path: P
     So a merge of 8B models holds a few tensors of each parent in memory, and never the whole result.
     """
     recipe, method, models, base_index = what
-    compute, seed, dtype = _compute(method), recipe.get("seed"), DTYPES[recipe["dtype"]][1]
+    seed, dtype = recipe.get("seed"), DTYPES[recipe.get("dtype", "float32")][1]
+    is_slerp = method.spec.name == "slerp"
     layers = 1 + max((int(layer[1]) for name in shapes if (layer := _LAYER.search(name))), default=0)
 
     def execute(name: str) -> tuple[int, bool]:
         layer = _LAYER.search(name)
         depth = None if layer is None else int(layer[1]) / (layers - 1) if layers > 1 else 1.0
-        values = settings.of_tensor(recipe, method, name, depth)
+        values = settings.of_tensor(recipe, [one.name for one in method.spec.parameters], name, depth)
         tensors = [model[name].to(dtype) for model in opened]
-        with contextlib.nullcontext() if seed is None else _seeded(draw_seed(seed, name)), _in_a_line(method, name):
-            out = DTYPES[dtypes[name]][1]
+        out = DTYPES[dtypes[name]][1]
+        draws = contextlib.nullcontext() if seed is None else _seeded(draw_seed(seed, name))
+        with draws, _in_a_line(method.spec.name, name):
             merged = merge_tensors(
-                tensors, compute, parameters=values, base_index=base_index, name=name, dtype=dtype, out_dtype=out
+                tensors, method, parameters=values, base_index=base_index, name=name, dtype=dtype, out_dtype=out
             )
         if not merged.isfinite().all():
-            raise UserError(f"merge by {method.name}: {name} has values that are not finite; see its weights")
+            raise UserError(f"merge by {method.spec.name}: {name} has values that are not finite; see its weights")
         result.write(name, merged)
-        return merged.numel(), method.name == "slerp" and interpolates_linearly(*tensors)
+        return merged.numel(), is_slerp and interpolates_linearly(*tensors)
 
     tensors = parameters = linear = 0
     before = torch.get_rng_state()
@@ -195,26 +195,33 @@ def _write_weights(what: _Merge, shapes: Shapes, dtypes: dict[str, str], path: P
             linear += count * is_linear
     if not torch.equal(before, torch.get_rng_state()):
         raise UserError(
-            f"merge by {method.name}: draws random numbers; give it a `seed`, so that they are the same again"
+            f"merge by {method.spec.name}: draws random numbers; give it a `seed`, so that they are the same again"
         )
-    share = {"slerp_linear_share": linear / parameters} if method.name == "slerp" else {}
+    share = {"slerp_linear_share": linear / parameters} if is_slerp else {}
     return {"tensors": tensors, "parameters": parameters, **share}
 
 
-def _compute(method: Method) -> MergeMethod:
-    """Mergekit's object of a method; a user's file registers it, once in a process."""
-    path = methods.own(method.name)
-    is_known = any(one.spec.name == method.name for one in registered_methods())
-    return registered(path) if path and not is_known else get(method.name)
+def _method(name: str) -> MergeMethod:
+    """Mergekit's object of a method; a user's file registers it, once in a process.
+
+    Raises:
+        UserError: there is none of this name, or the user's file is not right.
+    """
+    path = methods.own(name)
+    if any(one.spec.name == name for one in registered_methods()):
+        return get(name)
+    if not path:
+        raise UserError(f"merge method {name!r} is not known; choose one of {', '.join(methods.METHODS)}")
+    return registered(path)
 
 
 @contextlib.contextmanager
-def _in_a_line(method: Method, name: str) -> Iterator[None]:
+def _in_a_line(method: str, name: str) -> Iterator[None]:
     """What a method says of a tensor that it cannot merge, as a user's error."""
     try:
         yield
     except Exception as error:
-        raise UserError(f"merge by {method.name}: {name}: {beside.said(error)}") from error
+        raise UserError(f"merge by {method}: {name}: {beside.said(error)}") from error
 
 
 @contextlib.contextmanager

@@ -58,14 +58,14 @@ EDITS = [
         "a patch of torch: keep trainings and answers, redo merges",
         together(ALWAYS_ASK, patched("torch")),
         refused=ASKED,
-        consent=keep("initialise", "train:*", "generate:*", redo=("merge:*",)),
+        consent=keep("initialise", "train:*", "generate:*", redo=("merge",)),
         merges=2,
     ),
     Edit(
         "a patch of mergekit: keep merges",
         together(ALWAYS_ASK, patched("mergekit")),
         refused=ASKED,
-        consent=keep("merge:*"),
+        consent=keep("merge"),
         idle=True,
     ),
     *(

@@ -102,10 +102,10 @@ def test_what_something_rests_on_was_made_by_versions_of_each_unit():
     """By the unit of its stage, whatever the order of packages and units in a job file."""
     trained = Recipe("train", {}, {}, {"accelerate": "1.0", "train:sft": "a" * 12, "trl": "2.0"})
     again = trained._replace(code={"accelerate": "1.0", "train:sft": "a" * 12, "trl": "3.0"})
-    merged = Recipe("merge", {}, {}, {"merge:ties": "b" * 12})
+    merged = Recipe("merge", {}, {}, {"merge": "b" * 12})
     first, second = made_by(trained), made_by(again)
     assert first == {"train:sft": [f"accelerate 1.0, train:sft {'a' * 12}, trl 2.0"]}
     found = made_by(merged, first, second, first)
-    assert found.keys() == {"merge:ties", "train:sft"} and len(found["train:sft"]) == 2
+    assert found.keys() == {"merge", "train:sft"} and len(found["train:sft"]) == 2
     assert found == together(made_by(merged), second, first)
     assert made_by(trained._replace(code=dict(reversed(trained.code.items())))).keys() == {"train:sft"}

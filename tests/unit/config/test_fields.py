@@ -7,12 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, create_model
 
+from workflow_scripts.config import merging
 from workflow_scripts.config.data import PerLanguage, WorldSource
 from workflow_scripts.config.experiment import Config  # imports every section
 from workflow_scripts.config.fields import Declared, deciding, declared, executing, execution, result, structure
 from workflow_scripts.config.judging import Judge
 from workflow_scripts.config.machine import Machine
-from workflow_scripts.config.merging import Ties
+from workflow_scripts.config.merge_methods import BUILT_IN
 from workflow_scripts.config.section import Section
 from workflow_scripts.config.training import Training
 
@@ -26,7 +27,11 @@ def sections(kind=Section):
             yield from sections(section)
 
 
-FIELDS = [(section, name, field) for section in sections() for name, field in section.model_fields.items()]
+TIES = merging.section(BUILT_IN["ties"])
+MERGINGS = [merging.section(method) for method in BUILT_IN.values()]
+FIELDS = [
+    (section, name, field) for section in [*sections(), *MERGINGS] for name, field in section.model_fields.items()
+]
 
 
 @pytest.mark.parametrize(("section", "name", "field"), FIELDS, ids=[f"{s.__name__}.{n}" for s, n, _ in FIELDS])
@@ -41,7 +46,7 @@ def test_every_field_says_what_it_is_for_and_its_neutral_value_is_one_that_it_ma
 
 
 def test_every_section_says_what_it_is_for():
-    assert {Config, Training, Ties, Judge, PerLanguage} <= set(sections())
+    assert {Config, Training, merging.Merging, Judge, PerLanguage} <= set(sections())
     for section in sections():
         assert section.__doc__, section
 
@@ -83,7 +88,7 @@ def test_execution_counts_where_it_is_said_to_and_is_not_neutral():
 
 def test_keys_are_those_of_the_file():
     ties = {"method": "ties", "weights": 1.0, "density": [0.2, {"layers": [0.1], "embeddings": 1.0, "final_norm": 1.0}]}
-    assert deciding(Ties.model_validate({**ties, "base": "base", "lambda": 0.5})) == {**ties, "lambda": 0.5}
+    assert deciding(TIES.model_validate({**ties, "base": "base", "lambda": 0.5})) == {**ties, "lambda": 0.5}
 
 
 def test_sections_within_sections_are_treated_alike():

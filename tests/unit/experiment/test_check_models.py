@@ -39,12 +39,12 @@ MISTAKES = {
     ),
     "density out of range": (
         {"merging/ties/density": 0, "models/ties": {"merge": "ties", "parents": ["mix", "general"]}},
-        ["models.ties: merge by ties: `density` must be above 0 and at most 1, not 0.0"],
+        ["merging.ties.density: must be above 0 and at most 1, not 0"],
     ),
-    "t out of range": ({"models/slerp/with": {"t": 1.5}}, ["models.slerp: merge by slerp: `t` must be from 0"]),
+    "t out of range": ({"models/slerp/with": {"t": 1.5}}, ["models.slerp.with.t: must be at least 0 and at most 1, not 1.5"]),
     "weights that cancel out": (
         {"merging/linear": {"method": "linear", "weights": [1, -1]}, "models/linear": {"merge": "linear", "parents": ["mix", "general"]}},
-        ["models.linear: merge by linear: `weights` sum to 0"],
+        ["models.linear.weights: sum to 0, and `normalize` divides by that"],
     ),
     "a pattern that matches nothing": ({"models/slerp/parents": ["mono-*", "mix"]}, ["models.slerp.parents: no model matches 'mono-*'", "models.slerp.parents: slerp takes"]),
     "its own parent": ({"models/mix/parent": "mix"}, ["models.mix: is its own ancestor (mix <- mix); break the cycle"]),

@@ -40,8 +40,8 @@ MISTAKES = {
     "no room for a prompt": ({"generation/max_new_tokens": 128}, ["generation: max_new_tokens 128 fill"]),
     "heads that do not fit": ({"architectures/nano/num_attention_heads": 5}, ["architectures.nano: hidden_size 32 is"]),
     "unknown field of an architecture": ({"architectures/nano/layers": 5}, ["architectures.nano.layers: unknown key"]),
-    "unknown method": ({"merging/slerp/method": "slurp"}, ["merging.slerp: no 'method' 'slurp'; choose from"]),
-    "no method": ({"merging/slerp/method": REMOVED}, ["merging.slerp: 'method' is missing"]),
+    "unknown method": ({"merging/slerp/method": "slurp"}, ["merging.slerp.method: no method 'slurp'; did you mean slerp?"]),
+    "no method": ({"merging/slerp/method": REMOVED}, ["merging.slerp.method: is missing"]),
     "half a gradient": ({"merging/ties/density": {"layers": [0.1]}}, ["merging.ties.density.embeddings: is", "merging.ties.density.final_norm: is"]),
     "a gradient with more": (
         {"merging/ties/density": {"layers": [0.1], "embeddings": 1, "final_norm": 1, "head": 1}},

@@ -11,8 +11,8 @@ def test_a_merge_states_every_parameter_once_per_parent_and_a_seed_per_chain():
     }
     recipe = load(changed(edits)).models["dare"].merge_recipe(seed=2)
     assert recipe == {
-        "method": "dare_ties", "weights": [1.0, 1.0], "densities": [0.5, 0.2], "seed": 2003, "normalize": False,
-        "rescale": True, "lambda": 1.0, "int8_mask": False, "dtype": "bfloat16",
+        "method": "dare_ties", "weights": [1.0, 1.0], "density": [0.5, 0.2], "seed": 2003, "normalize": False,
+        "rescale": True, "lambda": 1.0, "int8_mask": False, "dtype": "float32", "out_dtype": None,
     }  # fmt: skip
 
 

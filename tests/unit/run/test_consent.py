@@ -120,7 +120,7 @@ def test_code_of_a_unit_is_named_as_a_unit(pretend):
     made(seconds=3600.0)
     pretend(merge_slerp="f" * 12)
     (first, change, ways) = consent.question(found())
-    assert "1 of merge" in first and change.endswith(f" is now {'f' * 12} (1 artifacts)") and "merge:slerp: " in change
+    assert "1 of merge" in first and change.endswith(f" is now {'f' * 12} (1 artifacts)") and "merge: " in change
     assert 'KEEP="merge*"' in ways
 
 

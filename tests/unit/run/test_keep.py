@@ -52,20 +52,20 @@ def test_before_anything_is_said_trainings_and_merges_are_stale_and_asked_about(
 
 
 def test_kept_is_as_it_was_and_nothing_is_asked(capsys):
-    run(keep="train:* merge:*")
+    run(keep="train:* merge")
     assert "5 artifacts are kept as they were made, 0 will be made again." in capsys.readouterr().out
     assert owed() == set() and consent.question(found()) == []
     assert all(map(provenance.current(found()), found().all))
 
 
 def test_redone_is_made_again_unasked(capsys):
-    run(redo="train:* merge:*")
+    run(redo="train:* merge")
     assert "0 artifacts are kept as they were made, 5 will be made again." in capsys.readouterr().out
     assert owed() == {*TRAININGS, "merge slerp"} and consent.question(found()) == []
 
 
 def test_a_kept_and_a_redone_part_together():
-    run(keep="train:*", redo="merge:*")
+    run(keep="train:*", redo="merge")
     assert owed() == {"merge slerp"} and consent.question(found()) == []
 
 
@@ -76,30 +76,30 @@ def test_what_is_in_neither_is_asked_about_still():
 
 
 def test_what_was_kept_may_be_redone_after_all_and_the_other_way_round():
-    run(keep="train:* merge:*")
-    run(redo="merge:slerp")
+    run(keep="train:* merge")
+    run(redo="merge")
     assert owed() == {"merge slerp"} and consent.question(found()) == []
-    run(keep="merge:slerp")
+    run(keep="merge")
     assert owed() == set()
     notes = kept.read(found().experiment)
     assert not notes["redone"] and len(notes["kept"]) == 5
 
 
 def test_consent_to_one_version_is_none_to_the_next(monkeypatch):
-    run(redo="train:* merge:*")
+    run(redo="train:* merge")
     monkeypatch.setattr(code_lock, "installed", lambda package: "3.0" if package == "trl" else "1.0")
     (_, change, _) = consent.question(found())
     assert change == "    trl: 1.0 is now 3.0 (4 artifacts)"
 
 
 def test_what_is_kept_is_kept_under_still_newer_code(monkeypatch):
-    run(keep="train:* merge:*")
+    run(keep="train:* merge")
     monkeypatch.setattr(code_lock, "installed", lambda package: "3.0" if package == "trl" else "1.0")
     assert owed() == set()
 
 
 def test_keeping_pins_the_code_of_each_artifact():
-    run(keep="train:* merge:*")
+    run(keep="train:* merge")
     notes = json.loads(kept.place(found().experiment).read_text())
     note = notes["kept"]["results/checked/seed0/models/mix/manifest.json"]
     assert note["code"]["trl"] == "1.0" and note.keys() == {"settings", "inputs", "code"}
@@ -109,7 +109,7 @@ def test_keeping_pins_the_code_of_each_artifact():
 def test_what_the_experiment_changed_is_not_kept():
     raw = copy.deepcopy(CHECKED)
     raw["training"]["sft"]["epochs"] = 2
-    run(config=raw, keep="train:* merge:*")
+    run(config=raw, keep="train:* merge")
     assert owed(raw) == TRAININGS - {"train base"} | {"merge slerp"}
 
 
