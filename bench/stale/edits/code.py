@@ -34,7 +34,6 @@ EDITS = [
     Edit("code that trains", statement("train/trainer", "train"), steps=WHOLE["steps"]),
     Edit("code of one method of training", statement("train/methods/dpo", "_settings"), steps=DPO),
     Edit("code that merges", statement("merge/with_mergekit", "merge"), merges=2),
-    Edit("code of one method of merging", insert("merge/methods/ties", "", "EDITED = True"), merges=1),
     Edit("code that generates", statement("generate/engine", "start"), **ANSWERED),
     Edit("code of an engine", statement("generate/engines/transformers", "_Transformers.generate"), **ANSWERED),
     Edit("code of an engine that nobody uses", statement("generate/engines/vllm", "_VLLM.generate"), idle=True),
@@ -85,9 +84,9 @@ EDITS = [
         alters=JUDGED,
     ),
     Edit(
-        "a method of merging that is coded otherwise, and locked as new",
-        together(insert("merge/methods/slerp", "", "EDITED = True"), lock_new("merge:slerp")),
-        merges=1,
+        "merging that is coded otherwise, and locked as new",
+        together(statement("merge/with_mergekit", "merge"), lock_new("merge")),
+        merges=2,
     ),
     Edit(
         "locked as new after the work was done with it",

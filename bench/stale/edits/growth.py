@@ -6,7 +6,6 @@ from bench.stale.size import MERGED
 
 REGISTRIES = {
     "a method of training": ("train/methods", "sft"),
-    "a method of merging": ("merge/methods", "slerp"),
     "an engine": ("generate/engines", "transformers"),
     "a format of datasets": ("data/formats", "polyguard"),
     "a metric": ("metrics", "harm"),
@@ -46,7 +45,7 @@ EDITS = [
     ),
     Edit(
         "another default of a key that a merge leaves to it",  # its neutral value is still what it was
-        replace("config/merging", "lambda_: float = result(1.0,", "lambda_: float = result(0.5,"),
+        replace("config/merging", 'dtype: DataType = result("float32",', 'dtype: DataType = result("bfloat16",'),
         **MERGED,
     ),
 ]

@@ -153,7 +153,6 @@ def test_a_copy_has_the_same_fingerprints(copy):
 
 ROWS = {
     "train/methods": "sft",
-    "merge/methods": "ties",
     "generate/engines": "transformers",
     "data/formats": "polyguard",
     "metrics": "harm",
@@ -190,7 +189,7 @@ def optional_keys(path, text):
     """A new optional key in every section of the config that has one already."""
     if path.parent != Path("config"):
         return text
-    pattern = r"^(class (\w+)\((?:\w*Section|LLM|MergeMethod)\):\n    \"\"\"(?:.|\n)*?\"\"\"\n)"
+    pattern = r"^(class (\w+)\((?:\w*Section|LLM|Merging)\):\n    \"\"\"(?:.|\n)*?\"\"\"\n)"
     return re.sub(pattern, r"\1\n    novel: int = result(3, neutral=3)\n", text, flags=re.M)
 
 
@@ -202,7 +201,7 @@ def test_an_optional_key_changes_no_unit(copy):
 
 EDITS = {
     "train/methods/dpo.py": ("settings", "the_settings", "train:dpo"),
-    "merge/methods/ties.py": ("base=True", "base=False", "merge:ties"),
+    "merge/with_mergekit.py": ("_WORKERS = 8", "_WORKERS = 9", "merge"),
     "data/formats/polyguard.py": ('"an id"', '"text"', "dataset:polyguard"),
     "paper/figures/sweep.py": ("0.", "1.", "figure:sweep"),
     "metrics/measures/win.py": ("50.0", "51.0", "measure:win"),

@@ -84,16 +84,16 @@ GOLDEN = {
         "8a7ac4f8c1cc",
     ],
     "merge": [
-        "settings: dtype=float32, method=slerp, t=0.5",
+        "settings: method=slerp, t=0.5",
         'inputs: base=null, model=slerp, parents=["general","safety"]',
-        "code: merge:slerp=0123456789ab, mergekit=1.0.0, torch=1.0.0",
-        "08add33d5c48",
+        "code: merge=0123456789ab, mergekit=1.0.0, torch=1.0.0",
+        "6f194fb96ce7",
     ],
     "merge_temporary": [
-        "settings: densities=[0.5,0.5], dtype=float32, method=ties, weights=[1.0,1.0]",
+        "settings: density=[0.5,0.5], method=ties, weights=[1.0,1.0]",
         'inputs: base=base, model=ties, parents=["general","safety"]',
-        "code: merge:ties=0123456789ab, mergekit=1.0.0, torch=1.0.0",
-        "4e80a3d6df01",
+        "code: merge=0123456789ab, mergekit=1.0.0, torch=1.0.0",
+        "88c9fec53d61",
     ],
     "mixture": [
         'settings: languages=["en","fr"], parts=[["pretraining",1.0]], per_language=400',
@@ -165,8 +165,8 @@ KEYS = {
     "initialise": "9db6b3824ee3",
     "judge": "d11ce478c583",
     "load": "beb7d749eac5",
-    "merge": "2903046bc158",
-    "merge_temporary": "89d38c723ede",
+    "merge": "9d5da856a30a",
+    "merge_temporary": "90bf697fa4d6",
     "train": "829979c5a396",
     "translate": "7d704054ff8c",
 }

@@ -110,7 +110,7 @@ def test_a_temporary_merge_needs_disk_for_its_answers_too():
 
 def test_weights_keep_the_type_of_what_they_come_from():
     asked = Requirements(large(architecture=AYA))
-    assert [asked.dtype(name) for name in ("base", "mix", "slerp")] == ["float16", "float16", "bfloat16"]
+    assert [asked.dtype(name) for name in ("base", "mix", "slerp")] == ["float16", "float16", "float16"]
     assert Requirements(experiment()).dtype("mix") == "float32"
 
 

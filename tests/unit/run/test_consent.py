@@ -118,7 +118,7 @@ def test_what_the_experiment_makes_again_anyway_is_not_asked_about(pretend):
 
 def test_code_of_a_unit_is_named_as_a_unit(pretend):
     made(seconds=3600.0)
-    pretend(merge_slerp="f" * 12)
+    pretend(merge="f" * 12)
     (first, change, ways) = consent.question(found())
     assert "1 of merge" in first and change.endswith(f" is now {'f' * 12} (1 artifacts)") and "merge: " in change
     assert 'KEEP="merge*"' in ways
