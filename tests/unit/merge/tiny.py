@@ -133,8 +133,8 @@ def assert_same_bits(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor
         assert torch.equal(one[name], other[name]), name
 
 
-def assert_close(model: Path, expected: dict[str, np.ndarray]) -> None:
+def assert_close(model: Path, expected: dict[str, np.ndarray], atol: float = 2e-8) -> None:
     merged = float64(model)
     assert merged.keys() == expected.keys()
     for name in merged:
-        np.testing.assert_allclose(merged[name], expected[name], rtol=2e-6, atol=2e-8, err_msg=name)
+        np.testing.assert_allclose(merged[name], expected[name], rtol=2e-6, atol=atol, err_msg=name)
