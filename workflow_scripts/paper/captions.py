@@ -51,7 +51,7 @@ def on_rows(found: list[Line], scores: Scores, declared: bool = False) -> list[s
     for line in found:
         number = line.difference if declared else line.cell
         if number and number.estimate is not None:
-            models, measured = numbers.get((line.row, line.group), ((line.model, line.reference * declared), ()))
+            models, measured = numbers.get((line.row, line.group), ((line.model, line.reference), ()))
             numbers[line.row, line.group] = models, (*measured, (line.metric, line.language, number))
     return remarks.reported(shown, scores) + remarks.equal(numbers)
 

@@ -129,11 +129,12 @@ def test_rows_without_any_number_are_not_equal():
 
 
 def test_contrasts_with_equal_differences_are_said_to_be_equal():
-    pairs = {"by SLERP": ("mix15", "slerp"), "linear": ("mix15", "linear"), "other": ("mix0", "slerp")}
+    merges = {"by SLERP": ("mix15", "slerp"), "linear": ("mix15", "linear"), "other": ("mix0", "slerp")}
+    pairs = merges | {"against one": ("slerp", "mix0"), "against another": ("linear", "mix0")}
     contrasts = {name: {"mix": mix, "merge": merge, "matched": "none"} for name, (mix, merge) in pairs.items()}
     item = {"kind": "contrasts", "caption": "c"}
     assert note(item, equal_scores(contrasts=contrasts), "Equal") == (
-        "Equal in all measured numbers: by SLERP and linear."
+        "Equal in all measured numbers: by SLERP and linear; against one and against another."
     )
 
 
