@@ -1,6 +1,6 @@
-"""The paper's tables and figures, from the scores alone.
+"""The paper's tables and figures, from the scores alone, and from what merges reported.
 
-REQUIRED INPUTS: scores; learning curves for the figure of them. OUTPUTS: tables/*.{csv,md,tex}, figures/*.{svg,png,csv}
+REQUIRED INPUTS: scores; manifests of merges by SLERP that are shown; learning curves for the figure of them. OUTPUTS: tables/*.{csv,md,tex}, figures/*.{svg,png,csv}
 """
 
 

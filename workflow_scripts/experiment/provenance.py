@@ -97,9 +97,12 @@ def files_of(artifact: Artifact) -> dict[str, list[Path]]:
     """The files that a job waits for: those of its artifact, but for a batch that has nothing left to answer.
 
     Snakemake compares a job's inputs, and how answers come in must not make anything run again: so scores that are as
-    their recipe says keep the inputs that they were made with.
+    their recipe says keep the inputs that they were made with.  And scores that came without any models are printed
+    without them: nothing is trained to say what a merge reported.
     """
     files = dict(artifact.files)
+    if "merges" in files and all(path.exists() for path in files["scores"]):
+        files["merges"] = [path for path in files["merges"] if path.parents[1].exists()]
     for ticket in files.get("batch", []):
         is_made = artifact.path.exists() and recorded(artifact.path) == artifact.params
         asks = artifact.entry.execution["batch"] and not is_made

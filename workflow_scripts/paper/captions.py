@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from workflow_scripts.metrics.measures import MEASURES
-from workflow_scripts.paper import typeset
+from workflow_scripts.paper import remarks, typeset
 from workflow_scripts.paper.lines import Line
 from workflow_scripts.paper.scores import Scores
 
@@ -37,6 +37,23 @@ def facts(found: list[Line], item: Mapping[str, Any], scores: Scores, limits: st
             f"Of the baseline's ({panel.baseline}) answers {typeset.number(base.estimate)}% are harmful{missing}."
         )
     return " ".join(text)
+
+
+def on_rows(found: list[Line], scores: Scores, declared: bool = False) -> list[str]:
+    """Notes on rows: what their merges reported, and which are equal in everything that was measured.
+
+    Where rows are declared contrasts, their differences are compared, and merges go by the names of their models.
+    """
+    shown = [(line.row, line.group, line.model) for line in found]
+    if declared:
+        shown = [(model, "", model) for line in found for model in (line.model, line.reference)]
+    numbers: dict[tuple[str, str], tuple[tuple[str, str], tuple[Any, ...]]] = {}
+    for line in found:
+        number = line.difference if declared else line.cell
+        if number and number.estimate is not None:
+            models, measured = numbers.get((line.row, line.group), ((line.model, line.reference), ()))
+            numbers[line.row, line.group] = models, (*measured, (line.metric, line.language, number))
+    return remarks.reported(shown, scores) + remarks.equal(numbers)
 
 
 def origin(scores: Scores) -> list[str]:

@@ -1,4 +1,4 @@
-"""Command: a figure, from scores (or learning curves) alone, as SVG and PNG, and the numbers it draws as CSV."""
+"""Command: a figure, from scores (or curves) and what merges reported: SVG, PNG, and the numbers it draws as CSV."""
 
 import pyarrow as pa
 
@@ -11,13 +11,12 @@ from workflow_scripts.store.outputs import write_bytes
 
 def make(job: Job) -> None:
     """Make what a job is about."""
-    figures, settings, about = command.heavy("paper.drawing"), job.settings, job.recipe.inputs
-    found = scores.read(settings, zip(about["scores"], job.files["scores"], strict=True))
+    figures, settings = command.heavy("paper.drawing"), job.settings
     curves: dict[tuple[str, int], pa.Table] = {
         (curve["model"], curve["seed"]): records.read(path, records.CURVE)
-        for curve, path in zip(about["curves"], job.files["curves"], strict=True)
+        for curve, path in zip(job.recipe.inputs["curves"], job.files["curves"], strict=True)
     }
-    drawn = figures.draw(settings["item"], scores.item(settings), found, curves)
+    drawn = figures.draw(settings["item"], scores.item(settings), scores.of(job), curves)
     note = f"<!-- recipe {hashing.of_json(job.recipe._asdict())} -->\n".encode()
     for form, content in {"svg": drawn.svg + note, "png": drawn.png, "csv": drawn.csv.encode()}.items():
         write_bytes(job.output(form), content)

@@ -10,7 +10,7 @@ from typing import Any
 
 from workflow_scripts.base.errors import UserError
 from workflow_scripts.metrics.measures import MEASURES
-from workflow_scripts.paper import typeset
+from workflow_scripts.paper import remarks, typeset
 from workflow_scripts.paper.published import Value
 from workflow_scripts.paper.scores import Scores
 from workflow_scripts.statistics import significance
@@ -171,6 +171,7 @@ def record(line: Line, scores: Scores) -> dict[str, object]:
         **{cost: own.get(cost) for cost in COSTS},
         **{f"reference_{cost}": other.get(cost) for cost in COSTS},
         "matched": "" if difference is None else line.matched or "no",
+        **remarks.columns(line.model, scores),
     }  # fmt: skip
     if scores.published:
         found["published"] = line.published and line.published.value

@@ -8,9 +8,12 @@ from typing import Any
 import pyarrow as pa
 
 from workflow_scripts.base import records
-from workflow_scripts.base.job import MadeBy, together
+from workflow_scripts.base.job import Job, MadeBy, together
+from workflow_scripts.models import manifest
 from workflow_scripts.paper.published import Published
 from workflow_scripts.statistics.panel import Panel
+
+Facts = Mapping[str, Any]  # of a manifest
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,7 @@ class Scores:
         faults: by judge, what it is declared to get wrong (fields of config.Faults).
         licences: of all data and models behind the scores that declare one, by name.
         made_by: by unit of code, the versions that made what the scores rest on.
+        facts: by merge that is shown, what its manifest of each seed says that it reported; None where there is none.
     """
 
     panel: Panel
@@ -48,6 +52,7 @@ class Scores:
     faults: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     licences: Mapping[str, str] = field(default_factory=dict)
     made_by: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    facts: Mapping[str, Sequence[Facts | None]] = field(default_factory=dict)
 
 
 def item(work: dict[str, Any]) -> dict[str, Any]:
@@ -56,12 +61,31 @@ def item(work: dict[str, Any]) -> dict[str, Any]:
     return {**work["spec"], "rows": rows}
 
 
-def read(work: dict[str, Any], files: Iterable[tuple[Mapping[str, Any], Path]]) -> Scores:
+def of(job: Job) -> Scores:
+    """What the item of a job is made from, as its files say; results may have come without manifests.
+
+    Raises:
+        UserError: see `read`; or a manifest is damaged or of another schema.
+    """
+    about, files = job.recipe.inputs, job.files
+    facts: dict[str, list[Facts | None]] = {}
+    for merge, path in zip(about.get("merges", []), files.get("merges", []), strict=True):
+        reported = manifest.read(path.parent)["facts"] if path.exists() else None
+        facts.setdefault(merge["model"], []).append(reported)
+    return read(job.settings, zip(about["scores"], files["scores"], strict=True), facts)
+
+
+def read(
+    work: dict[str, Any],
+    files: Iterable[tuple[Mapping[str, Any], Path]],
+    facts: Mapping[str, Sequence[Facts | None]] | None = None,
+) -> Scores:
     """The scores of one item.
 
     Args:
         work: of the item's recipe.
         files: of scores, each with its seed, judge and model; without a model they are of labelled answers.
+        facts: see `Scores`.
 
     Raises:
         UserError: a file is missing, damaged or of other columns.
@@ -114,6 +138,7 @@ def read(work: dict[str, Any], files: Iterable[tuple[Mapping[str, Any], Path]]) 
         faults=work["faults"],
         licences=licences,
         made_by=together(*made),
+        facts=facts or {},
     )
 
 

@@ -1,4 +1,4 @@
-"""Command: a table, from scores alone, as CSV, Markdown and LaTeX."""
+"""Command: a table, from scores and what merges reported, as CSV, Markdown and LaTeX."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -27,11 +27,8 @@ def render(name: str, item: Mapping[str, Any], found: scores.Scores) -> Table:
 
 def make(job: Job) -> None:
     """Make what a job is about."""
-    recipe, files = (
-        hashing.of_json(job.recipe._asdict()),
-        zip(job.recipe.inputs["scores"], job.files["scores"], strict=True),
-    )
-    made = render(job.settings["item"], scores.item(job.settings), scores.read(job.settings, files))
+    recipe = hashing.of_json(job.recipe._asdict())
+    made = render(job.settings["item"], scores.item(job.settings), scores.of(job))
     forms = {
         "csv": made.csv,
         "md": f"{made.markdown}\n<!-- recipe {recipe} -->\n",

@@ -241,7 +241,7 @@ def test_what_an_artifact_is_made_from_is_found_by_its_files():
     (slerp,) = (one for one in found.all if one.path.parts[-2] == "slerp" and one.path.name == "manifest.json")
     assert [needed.wildcards["model"] for needed in found.made_from(slerp)] == ["general", "safety"]
     (table,) = (one for one in found.all if one.path == Path("results/checked/tables/table1.md"))
-    assert {needed.stage.name for needed in found.made_from(table)} == {"judge"}
+    assert {needed.stage.name for needed in found.made_from(table)} == {"judge", "merge"}
     for artifact in found.all:
         for needed in found.made_from(artifact):
             assert needed.path in found.by_path and needed is not artifact

@@ -53,10 +53,10 @@ GOLDEN = {
         "settings: alpha=0.05, baseline=base, bootstrap=#cd5e63ce, item=figure2, judge=rules, "
         'languages=["en","fr"], learned=#38a6cba7, matched=#9b3927f1, matters=#c503c854, rows=#a63137e1, '
         "spec=#369a77de",
-        "inputs: curves=[], scores=#c281eb91",
+        'inputs: curves=[], merges=[{"model":"slerp","seed":0}], scores=#c281eb91',
         "code: figure:bars=#d407ad90, matplotlib=1.0.0, measure:direct=#d407ad90, measure:harm=#d407ad90, "
         "measure:harmful=#d40#9458693a",
-        "e1edf0b8c121",
+        "4d94bab35598",
     ],
     "generate": [
         "settings: max_model_len=128, max_new_tokens=16, precision=float32",
@@ -140,10 +140,10 @@ GOLDEN = {
         "settings: alpha=0.05, baseline=base, bootstrap=#cd5e63ce, item=table1, judge=rules, "
         'languages=["en","fr"], learned=#38a6cba7, matched=#9b3927f1, matters=#c503c854, rows=#a63137e1, '
         "spec=#ff56462c",
-        "inputs: curves=[], scores=#c281eb91",
+        'inputs: curves=[], merges=[{"model":"slerp","seed":0}], scores=#c281eb91',
         "code: measure:direct=#d407ad90, measure:harm=#d407ad90, measure:harmful=#d407ad90, "
         "measure:win=#d407ad90, table:cells#60d4d4b3",
-        "3736d9966da6",
+        "75565ce8c056",
     ],
     "train": [
         "settings: batch_size=32, learning_rate=0.004, max_length=64, method=sft, seed=0",

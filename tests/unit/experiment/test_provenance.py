@@ -3,6 +3,7 @@
 import copy
 import json
 import os
+import shutil
 from base64 import urlsafe_b64encode
 from pathlib import Path
 
@@ -33,6 +34,10 @@ def finished(**how):
     made = found()
     finish(made, **how)
     return made
+
+
+def merges(made):
+    return [str(path) for path in provenance.files_of(made.by_path[TABLE])["merges"]]
 
 
 def not_current(artifacts):
@@ -158,3 +163,24 @@ def test_a_foreign_file_that_carries_nothing_is_named():
     MIX.write_text("half {")
     (line,) = provenance.foreign(found())
     assert line.startswith(f"{MIX}: came without its provenance")
+
+
+# Tables without the models that they show
+
+
+def test_scores_that_came_without_any_models_are_printed_without_making_one():
+    made = finished()
+    (FOLDER / "seed0/models").rename("elsewhere")
+    assert merges(made) == []
+
+
+def test_a_manifest_that_is_missing_is_waited_for_like_scores_that_are():
+    manifest = str(FOLDER / "seed0/models/slerp/manifest.json")
+    assert merges(found()) == [manifest], "nothing is there yet"
+    made = finished()
+    assert merges(made) == [manifest]
+    shutil.rmtree(FOLDER / "seed0/models/slerp")
+    assert merges(made) == [manifest]
+    (FOLDER / "seed0/models").rename("elsewhere")
+    made.by_path[TABLE].files["scores"][0].unlink()
+    assert merges(made) == [manifest]

@@ -1,11 +1,15 @@
 """What a table draws on is put together from its recipe and the scores, each model's under its own name and seed."""
 
+import json
+
 import pyarrow as pa
 import pytest
 
+from tests.jobs import job
 from workflow_scripts.base import records
 from workflow_scripts.base.errors import UserError
-from workflow_scripts.paper import scores
+from workflow_scripts.models import manifest
+from workflow_scripts.paper import scores, table
 
 WORK = {
     "item": "table1",
@@ -114,3 +118,48 @@ def test_a_missing_file_of_scores_is_named(tmp_path):
     with pytest.raises(UserError, match=r"mix/redteam.parquet: no such file"):
         about = {"seed": 0, "judge": "rules", "model": "mix", "suite": "redteam"}
         scores.read(WORK, [(about, tmp_path / "seed0/scores/rules/mix/redteam.parquet")])
+
+
+@pytest.fixture
+def table_job(judged, tmp_path):
+    """The job of a table that shows a merge in two seeds, and the manifests that say what it reported."""
+    about, files = zip(*judged({(model, seed): "harmful" for model in TRAININGS for seed in (0, 1)}), strict=True)
+    manifests = [tmp_path / f"seed{seed}/models/slerp/manifest.json" for seed in (0, 1)]
+    for path, share in zip(manifests, (0.25, 1.0), strict=True):
+        path.parent.mkdir(parents=True)
+        reported = {"schema": manifest.SCHEMA_VERSION, "facts": {"slerp_linear_share": share}}
+        path.write_text(json.dumps(reported), encoding="utf-8")
+    merges = [{"seed": seed, "model": "slerp"} for seed in (0, 1)]
+    settings = {**WORK, "spec": {**WORK["spec"], "metrics": ["harmful"]}}
+    return job(
+        "table",
+        {form: [tmp_path / f"table1.{form}"] for form in ("md", "csv", "tex")},
+        {"scores": list(files), "merges": manifests},
+        settings,
+        {"scores": list(about), "merges": merges},
+        code={"table:cells": "0" * 12},
+    )
+
+
+def test_a_table_says_what_the_manifests_of_its_merges_say(table_job):
+    table.make(table_job)
+    text = table_job.output("md").read_text()
+    assert "by seed 25% to 100% of the parameters of A (Y). Up to 13 degrees" in text
+    assert r"by seed 25\% to 100\% of the parameters of A (Y)" in table_job.output("tex").read_text()
+
+
+def test_a_table_is_printed_where_manifests_are_missing_and_says_what_is_not_known(table_job):
+    for path in table_job.files["merges"]:
+        path.unlink()
+    table.make(table_job)
+    assert (
+        "Not known, since manifests are missing: what the merges of A (Y) reported."
+        in table_job.output("md").read_text()
+    )
+
+
+def test_a_damaged_manifest_of_a_merge_is_named(table_job):
+    table_job.files["merges"][1].write_text("{")
+    with pytest.raises(UserError, match=r"seed1/models/slerp/manifest.json: is not JSON"):
+        table.make(table_job)
+    assert not table_job.output("md").exists()

@@ -6,13 +6,15 @@ from typing import Any
 
 from workflow_scripts.config.experiment import Config
 from workflow_scripts.config.fields import deciding
+from workflow_scripts.config.models import Merge
 from workflow_scripts.experiment import training_data
 from workflow_scripts.experiment.stages._base import Entry, Settings, fill, stage
-from workflow_scripts.experiment.stages._places import COMPARISON, CURVE, FIGURE, LABELS, SCORES, TABLE
+from workflow_scripts.experiment.stages._places import COMPARISON, CURVE, FIGURE, LABELS, MANIFEST, SCORES, TABLE
 from workflow_scripts.experiment.stages.scores import Judged, judged, labelled
 from workflow_scripts.experiment.table_of_models import Experiment
 from workflow_scripts.paper import published
 from workflow_scripts.paper.kinds import COMPARING, MEASURING
+from workflow_scripts.paper.remarks import REMARKS
 
 READING = ("paper.scores:item", "paper.scores:read")  # of scores, on the way to both
 
@@ -39,9 +41,19 @@ def scores_of(experiment: Experiment, section: str, name: str) -> list[Judged]:
 def models_of(experiment: Experiment, section: str, name: str) -> list[str]:
     """The models whose scores a table or figure is made from, the baseline first; or whose curves it shows."""
     config, item = experiment.config, _items(experiment.config, section)[name]
-    cells = [m for pair in _pairs(config, item) for m in pair] + _cells(item)
     baseline = [] if item.kind == "curves" else [config.baseline]
-    return list(dict.fromkeys([*baseline, *cells]))
+    return list(dict.fromkeys([*baseline, *_shown(config, item)]))
+
+
+def merges_of(experiment: Experiment, section: str, name: str) -> list[str]:
+    """The merges shown in a table or figure that report what its reader must know."""
+    config, item = experiment.config, _items(experiment.config, section)[name]
+    if item.kind == "judges":
+        return []  # its rows only choose whose answers are counted
+    models = [experiment.models[model] for model in dict.fromkeys(_shown(config, item))]
+    return [
+        one.name for one in models if isinstance(one.row, Merge) and one.settings and one.settings.method in REMARKS
+    ]
 
 
 @stage(
@@ -97,12 +109,15 @@ def _entry(experiment: Experiment, section: str, name: str, wildcards: dict[str,
             for model in models_of(experiment, section, name):
                 add("curves", CURVE, seed=seed, model=model)
                 curves.append({"seed": seed, "model": model})
+    merges = [{"seed": seed, "model": model} for model in merges_of(experiment, section, name) for seed in config.seeds]
+    if merges:
+        files["merges"] = [fill(MANIFEST, merge) for merge in merges]
     read = {*item.metrics, "harmful", "win", "direct"} if item.kind != "curves" else set()
     return Entry(
         wildcards,
         partial(_settings, experiment, section, name),
         files,
-        {"scores": sources, "curves": curves},
+        {"scores": sources, "curves": curves, **({"merges": merges} if merges else {})},
         row=item.kind,
         units=tuple(f"measure:{measure}" for measure in sorted(read)),
     )
@@ -170,6 +185,10 @@ def _pairs(config: Config, item: Any) -> list[tuple[str, str]]:
         else:
             pairs += [(model, reference) for model in cell.values()]
     return pairs
+
+
+def _shown(config: Config, item: Any) -> list[str]:
+    return [model for pair in _pairs(config, item) for model in pair] + _cells(item)
 
 
 def _cells(item: Any) -> list[str]:

@@ -17,7 +17,7 @@ from matplotlib.ticker import MaxNLocator
 
 from workflow_scripts.base.languages import language_name
 from workflow_scripts.metrics.measures import MEASURES
-from workflow_scripts.paper.captions import facts
+from workflow_scripts.paper.captions import facts, on_rows
 from workflow_scripts.paper.lines import Line, lines, row_pairs
 from workflow_scripts.paper.scores import Scores
 from workflow_scripts.paper.typeset import DOUBLE, SECTION
@@ -167,6 +167,7 @@ def small_print(found: list[Line], item: Mapping[str, Any], scores: Scores) -> s
     text = [facts(found, item, scores, "Error bars")]
     if unmatched := list(dict.fromkeys(line.row for line in found if line.unmatched)):
         text.append(f"Not matched with the reference in rows or examples: {', '.join(unmatched)}.")
+    text += on_rows(found, scores)
     if any(line.cell.saturated for line in found):
         text.append(f"{DOUBLE} The rate itself is below 5% or above 95%.")
     if weak := list(dict.fromkeys(f"{line.row} ({language_name(line.language)})" for line in found if line.weak)):

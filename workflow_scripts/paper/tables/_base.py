@@ -9,7 +9,7 @@ from workflow_scripts.base.errors import UserError
 from workflow_scripts.base.languages import language_name
 from workflow_scripts.metrics.measures import MEASURES
 from workflow_scripts.paper import typeset
-from workflow_scripts.paper.captions import facts, origin
+from workflow_scripts.paper.captions import facts, on_rows, origin
 from workflow_scripts.paper.lines import COSTS, Line, Pair, lines, record
 from workflow_scripts.paper.published import Value
 from workflow_scripts.paper.scores import Scores
@@ -67,7 +67,8 @@ class LinesTable:
         caption = f"{title}{'' if title.endswith(('.', '?', '!')) else '.'} {facts(found, item, scores)}"
         how = self.how_to_read(item)
         reading = [f"{how} {self._claims(found, scores.alpha)}"] if how else []
-        notes = self.evidence(found, scores.alpha) + reading + _legend(found, scores)
+        notes = self.evidence(found, scores.alpha) + reading + on_rows(found, scores, self.declared)
+        notes += _legend(found, scores)
         return typeset.table(name, caption, blocks, notes, (record(line, scores) for line in found))
 
     def _claims(self, found: list[Line], alpha: float) -> str:

@@ -15,7 +15,7 @@ import numpy as np
 
 from workflow_scripts.base.errors import UserError
 from workflow_scripts.base.languages import language_name
-from workflow_scripts.paper import typeset
+from workflow_scripts.paper import remarks, typeset
 from workflow_scripts.paper.captions import origin
 from workflow_scripts.paper.lines import cells
 from workflow_scripts.paper.scores import Scores
@@ -70,7 +70,11 @@ def render(name: str, item: Mapping[str, Any], scores: Scores) -> Table:
     ]
     if reasons:
         notes.append(f"Not corrected (-): {'; '.join(dict.fromkeys(reasons))}.")
-    notes += origin(scores)
+    numbers = {
+        (row, group): (model, tuple(tuple(r.values())[3:] for r in records if (r["row"], r["group"]) == (row, group)))
+        for row, group, model in cells(item)
+    }
+    notes += remarks.reported(cells(item), scores) + remarks.equal(numbers) + origin(scores)
     return typeset.table(name, caption, [Block(columns, rows)], notes, records)
 
 

@@ -43,11 +43,25 @@ def test_an_item_draws_on_its_rows_their_references_and_the_baseline():
 def test_every_file_of_an_item_is_named_in_its_recipe_in_the_same_order():
     for name in ("table table1", "figure learning"):
         artifact = BEFORE[name]
-        for role in ("scores", "curves"):
-            named_there = artifact.recipe.inputs[role]
+        for role, named_there in artifact.recipe.inputs.items():
             assert len(named_there) == len(artifact.files[role])
             for known, path in zip(named_there, artifact.files[role], strict=True):
                 assert known["model"] in path.as_posix() and f"seed{known['seed']}" in path.parts
+
+
+def test_an_item_is_made_from_the_manifests_of_the_merges_by_slerp_that_it_shows():
+    after = named(edited({"seeds": [0, 1]}))
+    manifests = [f"results/checked/seed{seed}/models/slerp/manifest.json" for seed in (0, 1)]
+    for name in ("table table1", "table groups", "table contrasts", "figure figure2"):
+        assert [str(path) for path in after[name].files["merges"]] == manifests
+
+
+def test_an_item_without_a_merge_by_slerp_is_made_from_what_it_was():
+    raw = edited({"tables/other": {"caption": "c", "rows": {"TIES": "ties", "Mix": "mix", "After": "after"}}})
+    raw["tables"]["judges"] = {"kind": "judges", "caption": "c", "rows": {"SLERP": "slerp"}}
+    found = named(raw)
+    for name in ("table other", "table judges", "figure learning"):
+        assert found[name].recipe.inputs.keys() == found[name].files.keys() == {"scores", "curves"}
 
 
 def test_an_item_depends_on_its_kind_and_the_measures_that_it_shows():
