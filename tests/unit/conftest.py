@@ -2,6 +2,14 @@
 
 import pytest
 
+from workflow_scripts.base import beside
+
+
+@pytest.fixture(autouse=True)
+def _beside_no_config(monkeypatch):
+    """What a test lets lie beside its config is found by no other."""
+    monkeypatch.setenv(beside.FOLDERS, "")
+
 
 @pytest.fixture
 def own_folder(tmp_path, monkeypatch):

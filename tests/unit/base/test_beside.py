@@ -13,7 +13,6 @@ from workflow_scripts.data.formats import FORMATS
 @pytest.fixture
 def formats(tmp_path, monkeypatch):
     """A folder of formats beside a config that is in use."""
-    monkeypatch.setenv(beside.FOLDERS, "")
     beside.use([tmp_path / "config.yaml"])
     (tmp_path / "formats").mkdir()
     return tmp_path / "formats"
@@ -29,7 +28,6 @@ def test_a_row_beside_the_config_is_found_like_one_of_ours(formats):
 
 
 def test_folders_of_several_configs_are_looked_at_in_their_order(tmp_path, monkeypatch):
-    monkeypatch.setenv(beside.FOLDERS, "")
     for name in ("one", "two"):
         (tmp_path / name / "formats").mkdir(parents=True)
         (tmp_path / name / "formats/both.py").write_text(f"FORMAT = '{name}'\n")

@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.unit.experiment.checked import CHECKED, REMOVED, ROOT, changed, check, row
+from workflow_scripts.base import beside
 from workflow_scripts.config.models import Train
 from workflow_scripts.experiment.config_errors import ConfigError
 from workflow_scripts.experiment.table_of_models import Experiment, load
@@ -118,5 +119,6 @@ def test_a_file_that_is_no_experiment_is_told_so(raw):
 
 def test_the_experiments_of_the_repository_are_right():
     for path in (ROOT / "config.yaml", ROOT / "tests/configs/nano.yaml"):
+        beside.use([path])
         found = load(yaml.safe_load(path.read_text(encoding="utf-8")))
         assert any(isinstance(model.row, Train) for model in found.models.values())
