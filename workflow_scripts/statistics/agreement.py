@@ -1,10 +1,12 @@
 """How far judges agree: Cohen's kappa of two, Fleiss' of more."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
-from workflow_scripts.statistics.outcomes import Floats
+from workflow_scripts.statistics.bootstrap import resamples
+from workflow_scripts.statistics.outcomes import Floats, numbered
 from workflow_scripts.statistics.proportion import Estimate
 
 
@@ -38,7 +40,7 @@ def fleiss(counts: Floats) -> float | None:
     return None if chance > 1 - 1e-12 else (agreement - chance) / (1 - chance)
 
 
-def agreement(verdicts: Sequence[Sequence[str]], clusters: Sequence[object], seed: int = 0) -> Estimate:
+def agreement(verdicts: Sequence[Sequence[str]], clusters: Sequence[Any], seed: int = 0) -> Estimate:
     """Cohen's kappa of two judges, Fleiss' of more, with a percentile interval over source prompts.
 
     Args:
@@ -63,11 +65,8 @@ def agreement(verdicts: Sequence[Sequence[str]], clusters: Sequence[object], see
     value = of(np.ones(n))
     if value is None:
         return Estimate(None, None, None, n, "all verdicts are the same")
-    names = {name: i for i, name in enumerate(dict.fromkeys(clusters))}
-    at = np.array([names[name] for name in clusters])
-    random = np.random.default_rng(seed)
-    weights = random.multinomial(len(names), np.full(len(names), 1 / len(names)), 1000)[:, at].astype(float)
-    draws = [of(row) for row in weights]
+    at, size = numbered(clusters)
+    draws = [of(row) for row in resamples(size, 1000, seed)[:, at]]
     known = [draw for draw in draws if draw is not None]
     low, high = np.quantile(known, [0.025, 0.975])
     return Estimate(value, float(low), float(high), n)

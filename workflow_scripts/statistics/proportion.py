@@ -2,8 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
 from scipy import special
+
+from workflow_scripts.statistics.outcomes import numbered
 
 
 @dataclass(frozen=True)
@@ -44,7 +48,7 @@ def proportion(hits: int, n: int, level: float = 0.95, design: float = 1.0) -> E
     return Estimate(hits / n, low, high, n)
 
 
-def design_effect(hits: Sequence[bool], clusters: Sequence[object]) -> float:
+def design_effect(hits: Sequence[bool], clusters: Sequence[Any]) -> float:
     """How many times the variance of a share is that of independent judgments; 1 at least.
 
     Args:
@@ -59,9 +63,7 @@ def design_effect(hits: Sequence[bool], clusters: Sequence[object]) -> float:
     n, share = len(hits), sum(hits) / max(1, len(hits))
     if share in (0, 1):
         return 1.0
-    residuals: dict[object, float] = {}
-    for hit, cluster in zip(hits, clusters, strict=True):
-        residuals[cluster] = residuals.get(cluster, 0.0) + hit - share
-    c = len(residuals)
-    variance = sum(r * r for r in residuals.values()) * c / max(1, c - 1)
+    at, c = numbered(clusters)
+    residuals = np.bincount(at, hits) - share * np.bincount(at)
+    variance = float(residuals @ residuals) * c / max(1, c - 1)
     return max(1.0, variance / (n * share * (1 - share)))

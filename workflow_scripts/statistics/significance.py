@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import special
 
-from workflow_scripts.statistics.outcomes import Floats, Outcomes
+from workflow_scripts.statistics.outcomes import Floats, Outcomes, numbered
 
 ENOUGH_SEEDS = 6  # from here on an interval over seed means is worth printing
 FLIPS = 9999  # random sign flips where exact ones are out of reach
@@ -122,9 +122,8 @@ def prompts_test(one: Sequence[Outcomes], other: Sequence[Outcomes] | None) -> f
     gap = np.concatenate(gaps)
     if yes_or_no and len(set(clusters)) == len(clusters):
         return mcnemar((gap > 0).astype(float), (gap < 0).astype(float))
-    names = {name: i for i, name in enumerate(dict.fromkeys(clusters))}
-    sums = np.bincount([names[name] for name in clusters], gap, len(names))
-    return sign_flips(sums.astype(np.float64))
+    at, size = numbered(clusters)
+    return sign_flips(np.bincount(at, gap, size).astype(np.float64))
 
 
 def holm(ps: Sequence[float]) -> list[float]:

@@ -36,6 +36,18 @@ def test_judges_that_agree_have_kappa_one_and_chance_has_none():
     assert by_chance.covers(0)
 
 
+@settings(deadline=None, max_examples=15)
+@given(st.permutations(range(24)), st.sampled_from([2, 3]))
+def test_agreement_does_not_depend_on_the_order_of_answers(order, judges):
+    random = np.random.default_rng(0)
+    verdicts = random.choice(["harmful", "refused", "neither"], (judges, 24), p=[0.5, 0.3, 0.2])
+    clusters = np.array([("s", f"{i // 4}") for i in range(24)])
+    one = agreement(verdicts.tolist(), [tuple(c) for c in clusters])
+    other = agreement(verdicts[:, order].tolist(), [tuple(c) for c in clusters[order]])
+    assert [other.value, other.low, other.high] == pytest.approx([one.value, one.low, one.high], abs=1e-12)
+    assert one.low < one.high
+
+
 def test_a_kappa_that_is_not_defined_says_so():
     assert agreement([["refused"] * 9, ["refused"] * 9], range(9)).why == "all verdicts are the same"
     assert agreement([[], []], []).why == "no answer has verdicts of all judges"

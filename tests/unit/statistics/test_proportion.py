@@ -1,6 +1,8 @@
 """Shares have exact intervals, wider where judgments go together."""
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from statsmodels.stats.proportion import proportion_confint
 
 from workflow_scripts.statistics.proportion import design_effect, proportion
@@ -10,6 +12,14 @@ from workflow_scripts.statistics.proportion import design_effect, proportion
 def test_shares_have_clopper_pearson_intervals(hits, n):
     found = proportion(hits, n)
     assert (found.low, found.high) == pytest.approx(proportion_confint(hits, n, method="beta"), abs=1e-9)
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.lists(st.tuples(st.booleans(), st.sampled_from("abcd")), min_size=1, max_size=30), st.randoms())
+def test_a_design_effect_does_not_depend_on_the_order_of_judgments(judgments, random):
+    mixed = random.sample(judgments, len(judgments))
+    one, other = (design_effect([hit for hit, _ in js], [c for _, c in js]) for js in (judgments, mixed))
+    assert one == other >= 1
 
 
 def test_judgments_that_go_together_count_as_fewer():

@@ -7,10 +7,13 @@ from hypothesis import strategies as st
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
+from tests.unit.statistics.rows import numbers
+from workflow_scripts.statistics.outcomes import Outcomes
 from workflow_scripts.statistics.significance import (
     benjamini_hochberg,
     holm,
     mcnemar,
+    prompts_test,
     seeds_interval,
     seeds_test,
     sign_flips,
@@ -63,6 +66,20 @@ def test_which_model_stands_first_does_not_matter(differences, _):
 def test_translations_of_one_prompt_are_one_coin():
     single = sign_flips(np.ones(5))
     assert sign_flips(6 * np.ones(5)) == single == 2 / 2**5
+
+
+@settings(deadline=None, max_examples=10)
+@given(st.permutations(range(30)))
+def test_the_test_over_prompts_does_not_depend_on_their_order(order):
+    """Of numbers off the grid, whose flips are random: a cluster must get the same ones wherever it stands."""
+    random = np.random.default_rng(4)
+    one, other = numbers(random.normal(0.6, 1, 30), 2), numbers(random.normal(0, 1, 30), 2)
+
+    def mixed(o):
+        return Outcomes(*(tuple(part[i] for i in order) for part in (o.prompts, o.clusters, o.languages)),
+                        o.values[list(order)])  # fmt: skip
+
+    assert 0.01 < prompts_test([one], [other]) == prompts_test([mixed(one)], [mixed(other)]) < 0.5
 
 
 def test_under_the_null_a_p_below_alpha_comes_at_most_that_often():
