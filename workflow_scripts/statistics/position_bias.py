@@ -36,7 +36,8 @@ def position_bias(
     """First-position rate, consistency and position bias, with intervals over source prompts.
 
     The bias is the maximum likelihood estimate of f in a model of two kinds of judgment: with probability f a question
-    is decided for whatever stands first, otherwise by the answers alone; the two orders of a pair are asked apart.
+    is decided for whatever stands first, otherwise by the answers alone; the two orders of a pair are asked apart.  No
+    library has this model.
 
     Args:
         pairs: (n,) for each pair of answers, whether the one shown first won, in both orders: first, second or tie.
