@@ -6,17 +6,16 @@ seeds are planned, the smallest that a test over seeds does; a claim needs both.
 
 import math
 from pathlib import Path
-from statistics import NormalDist
 
 import pyarrow as pa
 from rich.console import Console
 from rich.table import Table
-from scipy import optimize, special
 
 from workflow_scripts.config.experiment import Config
 from workflow_scripts.config.paper import Assumption
 from workflow_scripts.data import source, suite
 from workflow_scripts.experiment import options
+from workflow_scripts.statistics.cell import detectable
 
 
 def standard_error(prompts: float, clusters: int, variance: float, correlation: float) -> float:
@@ -36,34 +35,21 @@ def standard_error(prompts: float, clusters: int, variance: float, correlation: 
     return math.sqrt(variance / prompts * (1 + (prompts / clusters - 1) * correlation))
 
 
-def chance(difference: float, error: float, alpha: float) -> float:
-    """Power of a two-sided test of a difference with a normal estimate.
-
-    >>> round(chance(0.28, 0.1, 0.05), 3), round(chance(0.0, 0.1, 0.05), 3)
-    (0.8, 0.05)
-    """
-    normal = NormalDist()
-    critical, shift = normal.inv_cdf(1 - alpha / 2), difference / error
-    return normal.cdf(shift - critical) + normal.cdf(-shift - critical)
-
-
-def smallest(error: float, alpha: float, power: float) -> float:
-    """The smallest difference that such a test finds with a power; in the unit of `error`."""
-    normal = NormalDist()
-    return (normal.inv_cdf(1 - alpha / 2) + normal.inv_cdf(power)) * error
-
-
 def smallest_over_seeds(seeds: int, sd: float, alpha: float, power: float) -> float | None:
     """The smallest difference that a t test over seeds finds with a power; None for one seed, which finds none.
 
-    Source: the noncentral t (Cohen 1988, section 2.5), by scipy.
+    By scipy's noncentral t.  statsmodels 0.15 has `TTestPower().solve_power`, but where its power is NaN it returns
+    another number and no warning: of 3 seeds, at 0.05 / 6, it makes 6.85 standard deviations of what are 8.02.
+    Source: Cohen 1988, section 2.5.
     """
+    from scipy import optimize, stats
+
     if seeds < 2:
         return None
-    critical = float(special.stdtrit(seeds - 1, 1 - alpha / 2))
+    critical = stats.t.isf(alpha / 2, seeds - 1)
 
     def lack(noncentrality: float) -> float:
-        return float(1 - special.nctdtr(seeds - 1, noncentrality, critical)) - power
+        return float(stats.nct.sf(critical, seeds - 1, noncentrality)) - power
 
     top = 1.0
     while lack(top) < 0:
@@ -94,11 +80,11 @@ def plan(config: Config) -> list[dict[str, object]]:
             error = standard_error(len(kept), clusters, assumed.variance, assumed.correlation)
             scale = 100 / assumed.baseline if metric == "harm" else 100
             sd = assumed.seed_sd * (math.sqrt(len(languages) / len(among)))
-            alone = scale * smallest(error, power.alpha, power.power)
+            alone = scale * detectable(error, power.alpha, power.power)
             lines.append(
                 {
                     "suite": name, "metric": metric, "language": split, "prompts": len(kept), "clusters": clusters,
-                    "alone": alone, "declared": scale * smallest(error, power.alpha / family, power.power),
+                    "alone": alone, "declared": scale * detectable(error, power.alpha / family, power.power),
                     "seeds": smallest_over_seeds(len(config.seeds), sd, power.alpha / family, power.power),
                     "matters": assumed.matters, "enough": alone <= assumed.matters,
                 }

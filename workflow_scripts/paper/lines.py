@@ -109,6 +109,8 @@ def _splits(name: str, item: Mapping[str, Any], scores: Scores) -> list[tuple[st
 def _adjusted(found: list[Line], adjust: Callable[[Sequence[float]], list[float]]) -> list[Line]:
     """The lines with p-values adjusted for all comparisons of the item: its family."""
     at = [i for i, line in enumerate(found) if line.difference and line.difference.p is not None]
+    if not at:
+        return found
     differences = [line.difference for line in found]
     both = adjust([d.p_both for i in at if (d := differences[i]) and d.p_both is not None])
     prompts = adjust([d.p for i in at if (d := differences[i]) and d.p is not None])

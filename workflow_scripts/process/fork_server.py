@@ -12,6 +12,7 @@ used with CUDA (which does not survive a fork), on a cluster's node, or off Linu
 import array
 import contextlib
 import ctypes
+import gc
 import importlib
 import json
 import os
@@ -38,6 +39,8 @@ PRELOADED = (
     "workflow_scripts.paper.drawing",
     "litellm",
     "litellm.litellm_core_utils.default_encoding",  # else each job reads it again, at its first request
+    "scipy.stats",
+    "statsmodels.stats.multitest",
 )
 _is_server = False
 
@@ -93,6 +96,7 @@ def serve(address: Path) -> None:
     os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"  # read on import; see `llm`
     for module in PRELOADED:
         importlib.import_module(module)
+    gc.freeze()  # who collects garbage in a job (accelerate, statsmodels) need not go through half a second of imports
     listener, selector = sockets.listen(address)
     jobs: dict[int, socket.socket] = {}
     last_busy, is_leaving = time.monotonic(), False

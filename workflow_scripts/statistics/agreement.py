@@ -1,10 +1,12 @@
-"""How far judges agree: Cohen's kappa of two, Fleiss' of more."""
+"""How far judges agree: Cohen's kappa of two, Fleiss' of more, by statsmodels, which is imported when it is needed."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
-from workflow_scripts.statistics.outcomes import Floats
+from workflow_scripts.statistics.bootstrap import resamples
+from workflow_scripts.statistics.outcomes import Floats, numbered
 from workflow_scripts.statistics.proportion import Estimate
 
 
@@ -16,12 +18,14 @@ def kappa(counts: Floats) -> float | None:
 
     Source: Cohen 1960, Educational and Psychological Measurement 20.
 
-    >>> kappa(np.array([[20.0, 5.0], [10.0, 15.0]]))
+    >>> round(kappa(np.array([[20.0, 5.0], [10.0, 15.0]])), 9)
     0.4
     """
-    shares = counts / counts.sum()
-    chance = float(shares.sum(0) @ shares.sum(1))
-    return None if chance > 1 - 1e-12 else round((float(np.trace(shares)) - chance) / (1 - chance), 12)
+    from statsmodels.stats.inter_rater import cohens_kappa
+
+    with np.errstate(invalid="ignore"):
+        value = float(cohens_kappa(counts, return_results=False))
+    return None if np.isnan(value) else value
 
 
 def fleiss(counts: Floats) -> float | None:
@@ -32,13 +36,14 @@ def fleiss(counts: Floats) -> float | None:
 
     Source: Fleiss 1971, Psychological Bulletin 76.
     """
-    judges = counts[0].sum()
-    agreement = float(((counts**2).sum(1) - judges).mean() / (judges * (judges - 1)))
-    chance = float(((counts.sum(0) / counts.sum()) ** 2).sum())
-    return None if chance > 1 - 1e-12 else (agreement - chance) / (1 - chance)
+    from statsmodels.stats.inter_rater import fleiss_kappa
+
+    with np.errstate(invalid="ignore"):
+        value = float(fleiss_kappa(counts))
+    return None if np.isnan(value) else value
 
 
-def agreement(verdicts: Sequence[Sequence[str]], clusters: Sequence[object], seed: int = 0) -> Estimate:
+def agreement(verdicts: Sequence[Sequence[str]], clusters: Sequence[Any], seed: int = 0) -> Estimate:
     """Cohen's kappa of two judges, Fleiss' of more, with a percentile interval over source prompts.
 
     Args:
@@ -51,23 +56,17 @@ def agreement(verdicts: Sequence[Sequence[str]], clusters: Sequence[object], see
     if not n:
         return Estimate(None, None, None, 0, "no answer has verdicts of all judges")
     code = np.array([[labels.index(verdict) for verdict in judge] for judge in verdicts])
-    k, two = len(labels), len(verdicts) == 2
-    cells = np.eye(k * k)[code[0] * k + code[1]] if two else np.eye(k)[code].sum(0)
-
-    def of(weights: Floats) -> float | None:
-        if two:
-            return kappa((weights @ cells).reshape(k, k))
-        kept = np.repeat(np.arange(n), weights.astype(int))
-        return fleiss(cells[kept])
-
-    value = of(np.ones(n))
+    at, size = numbered(clusters)
+    times = np.vstack([np.ones(size), resamples(size, 1000, seed)])  # each cluster counts once, then as often as drawn
+    k = len(labels)
+    if len(verdicts) == 2:
+        cells = np.zeros((size, k * k))
+        np.add.at(cells, (at, code[0] * k + code[1]), 1)
+        value, *draws = (kappa(table.reshape(k, k)) for table in times @ cells)
+    else:
+        votes = np.eye(k)[code].sum(0)
+        value, *draws = (fleiss(np.repeat(votes, row, axis=0)) for row in times.astype(int)[:, at])
     if value is None:
         return Estimate(None, None, None, n, "all verdicts are the same")
-    names = {name: i for i, name in enumerate(dict.fromkeys(clusters))}
-    at = np.array([names[name] for name in clusters])
-    random = np.random.default_rng(seed)
-    weights = random.multinomial(len(names), np.full(len(names), 1 / len(names)), 1000)[:, at].astype(float)
-    draws = [of(row) for row in weights]
-    known = [draw for draw in draws if draw is not None]
-    low, high = np.quantile(known, [0.025, 0.975])
+    low, high = np.quantile([draw for draw in draws if draw is not None], [0.025, 0.975])
     return Estimate(value, float(low), float(high), n)

@@ -87,6 +87,8 @@ def bootstrap(
     """A statistic of the rates of some models, by seed, and an interval for its mean over seeds.
 
     Clusters are resampled once for all sides and all seeds: comparisons are paired, and seeds are held as they are.
+    By hand, since scipy's bootstrap resamples observations, not sums of clusters, draws again for every cell, and has
+    no limits where a single resample has no number.
 
     Args:
         sides: outcomes as [side][training seed].

@@ -67,14 +67,21 @@ class Cell:
     def smallest(self) -> float | None:
         """The smallest difference that prompts as many and as varied as these would show with a power of 80%.
 
-        Source: (z of the level + z of the power) * standard error (Miller 2024, arXiv 2411.00640, section 5), the
-        standard error being that of the interval.
+        The standard error is that of the interval.
         """
         if self.low is None or self.high is None:
             return None
-        normal = NormalDist()
-        z = normal.inv_cdf((1 + LEVEL) / 2)
-        return (self.high - self.low) / 2 / z * (z + normal.inv_cdf(POWER))
+        return detectable((self.high - self.low) / 2 / NormalDist().inv_cdf((1 + LEVEL) / 2), 1 - LEVEL, POWER)
+
+
+def detectable(error: float, alpha: float, power: float) -> float:
+    """The smallest difference that a two-sided test of a normal estimate finds with a power; in the unit of `error`.
+
+    statsmodels has samples' sizes for it, not differences.
+    Source: (z of the level + z of the power) * standard error (Miller 2024, arXiv 2411.00640, section 5).
+    """
+    normal = NormalDist()
+    return (normal.inv_cdf(1 - alpha / 2) + normal.inv_cdf(power)) * error
 
 
 def prompt_counts(sides: Sequence[Sequence[Outcomes]], own: int) -> dict[str, Any]:

@@ -68,7 +68,7 @@ def corrected(apparent: Sequence[Floats], sizes: Sequence[int], errors: Sequence
     """A harm rate over several languages, each corrected for the judge's errors in it.
 
     The interval carries three uncertainties: which prompts were asked (the bootstrap's draws), and both error rates of
-    each language, drawn from their posteriors under Jeffreys' prior.
+    each language, drawn from their posteriors under Jeffreys' prior.  Neither scipy nor statsmodels has it.
 
     Args:
         apparent: per language, (1 + b,) the share called harmful: of the data, then of b resamples.

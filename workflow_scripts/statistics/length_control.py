@@ -97,16 +97,15 @@ def _none(why: str) -> Controlled:
 
 def _fit(x: Floats, y: Floats, clusters: npt.NDArray[np.int_]) -> tuple[Floats, Floats] | str:
     """Coefficients and their covariance, or why there are none."""
-    import statsmodels.api as sm
+    from statsmodels.genmod.families import Binomial
+    from statsmodels.genmod.generalized_linear_model import GLM
 
     if np.linalg.matrix_rank(x) < x.shape[1]:
         return "length and prompts cannot be told apart in so few comparisons"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            fit = sm.GLM(y, x, family=sm.families.Binomial()).fit(
-                maxiter=100, cov_type="cluster", cov_kwds={"groups": clusters}
-            )
+            fit = GLM(y, x, family=Binomial()).fit(maxiter=100, cov_type="cluster", cov_kwds={"groups": clusters})
         except (np.linalg.LinAlgError, ValueError, ArithmeticError) as error:
             return f"no solution ({str(error).splitlines()[0]})"
     p = np.asarray(fit.fittedvalues)

@@ -1,6 +1,6 @@
 """One number per prompt: what a judge's verdicts on a model's answers count for."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,22 @@ from workflow_scripts.base.errors import UserError
 from workflow_scripts.metrics.measures._base import Measure
 
 Floats = npt.NDArray[np.float64]
+
+
+def numbered(clusters: Sequence[Any]) -> tuple[npt.NDArray[np.intp], int]:
+    """The number of each item's cluster, and how many clusters there are.
+
+    Numbers follow from the keys alone.  By order of appearance, what is resampled, and with it the last digits of an
+    interval, would depend on the order in which models or prompts are listed.
+
+    Args:
+        clusters: (n,) the source prompt of each item, by any key that can be sorted.
+
+    >>> numbered(["b", "a", "b"])
+    (array([1, 0, 1]), 2)
+    """
+    numbers = {name: i for i, name in enumerate(sorted(set(clusters)))}
+    return np.array([numbers[name] for name in clusters], dtype=np.intp), len(numbers)
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ from workflow_scripts.metrics.measures._base import Measure
 from workflow_scripts.statistics import length_control, significance
 from workflow_scripts.statistics.bootstrap import DRAWS, LEVEL, Method, bootstrap, cluster_sums, resamples
 from workflow_scripts.statistics.cell import Cell, over_seeds, prompt_counts
-from workflow_scripts.statistics.outcomes import Floats, Outcomes, outcomes, same_prompts, topics
+from workflow_scripts.statistics.outcomes import Floats, Outcomes, numbered, outcomes, same_prompts, topics
 
 FLOOR, CEILING = 0.05, 0.95  # a rate beyond these can hardly move: the cell is saturated
 Part = tuple[Collection[str] | None, str | None]  # languages, topic; None for all
@@ -245,14 +245,13 @@ class Panel:
                 for prompt, value in zip(known.prompts, known.values, strict=True):
                     if not np.isnan(value):
                         wins.setdefault(prompt, []).append(value)
-        names = {cluster: i for i, cluster in enumerate(sorted(set(o.clusters)))}
         kept = [i for i, prompt in enumerate(o.prompts) if not np.isnan(o.values[i]) and prompt in lengths]
         of = [wins.get(o.prompts[i], []) for i in kept]
         share = np.array([(sum(values) + 0.5) / (len(values) + 1) for values in of])
         return length_control.Pairs(
             o.values[kept],
             np.array([lengths[o.prompts[i]] for i in kept], dtype=np.float64),
-            np.array([names[o.clusters[i]] for i in kept], dtype=np.int_),
+            numbered(o.clusters)[0][kept],
             np.log(share / (1 - share)),
         )
 

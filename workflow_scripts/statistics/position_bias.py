@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from workflow_scripts.statistics.outcomes import Floats
+from workflow_scripts.statistics.bootstrap import resamples
+from workflow_scripts.statistics.outcomes import Floats, numbered
 from workflow_scripts.statistics.proportion import Estimate
 
 
@@ -26,7 +28,7 @@ class Position:
 
 def position_bias(
     pairs: Sequence[tuple[str, str]],
-    clusters: Sequence[object],
+    clusters: Sequence[Any],
     seed: int = 0,
     draws: int = 1000,
     level: float = 0.95,
@@ -34,7 +36,8 @@ def position_bias(
     """First-position rate, consistency and position bias, with intervals over source prompts.
 
     The bias is the maximum likelihood estimate of f in a model of two kinds of judgment: with probability f a question
-    is decided for whatever stands first, otherwise by the answers alone; the two orders of a pair are asked apart.
+    is decided for whatever stands first, otherwise by the answers alone; the two orders of a pair are asked apart.  No
+    library has this model.
 
     Args:
         pairs: (n,) for each pair of answers, whether the one shown first won, in both orders: first, second or tie.
@@ -58,11 +61,10 @@ def position_bias(
         kinds[i, 3 if both == {"first"} else at] = 1
         kinds[i, 5] = (one == "first") + (other == "first")
         kinds[i, 6] = (one != "tie") + (other != "tie")
-    names = {name: j for j, name in enumerate(dict.fromkeys(clusters))}
-    sums = np.zeros((len(names), 7))
-    np.add.at(sums, [names[name] for name in clusters], kinds)
-    weights = np.random.default_rng(seed).multinomial(len(names), np.full(len(names), 1 / len(names)), draws)
-    drawn = np.vstack([sums.sum(0), weights @ sums])
+    number, size = numbered(clusters)
+    sums = np.zeros((size, 7))
+    np.add.at(sums, number, kinds)
+    drawn = np.vstack([sums.sum(0), resamples(size, draws, seed) @ sums])
     with np.errstate(invalid="ignore", divide="ignore"):
         rows = {
             "first": drawn[:, 5] / drawn[:, 6],

@@ -2,8 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from scipy import special
+import numpy as np
+
+from workflow_scripts.statistics.outcomes import numbered
 
 
 @dataclass(frozen=True)
@@ -30,27 +33,29 @@ def proportion(hits: int, n: int, level: float = 0.95, design: float = 1.0) -> E
         level: coverage wanted.
         design: how many times the variance is that of independent judgments; see `design_effect`.
 
-    Source: Clopper & Pearson 1934, Biometrika 26; it covers at least as often as it says, also at 0 and at 1.
-    Judgments that go together count as fewer: Korn & Graubard 1998, Survey Methodology 24.
+    Source: Clopper & Pearson 1934, Biometrika 26, by statsmodels, which takes counts that are no whole numbers, as
+    scipy does not; it covers at least as often as it says, also at 0 and at 1.  Judgments that go together count as
+    fewer: Korn & Graubard 1998, Survey Methodology 24.
 
     >>> round(proportion(0, 10).high, 4), round(proportion(0, 20, design=2).high, 4)
     (0.3085, 0.3085)
     """
     if not n:
         return Estimate(None, None, None, 0, "nothing was judged")
-    tail, x, m = (1 - level) / 2, hits / design, n / design
-    low = float(special.betaincinv(x, m - x + 1, tail)) if hits else 0.0
-    high = float(special.betaincinv(x + 1, m - x, 1 - tail)) if hits < n else 1.0
+    from statsmodels.stats.proportion import proportion_confint
+
+    low, high = proportion_confint(hits / design, n / design, alpha=1 - level, method="beta")
     return Estimate(hits / n, low, high, n)
 
 
-def design_effect(hits: Sequence[bool], clusters: Sequence[object]) -> float:
+def design_effect(hits: Sequence[bool], clusters: Sequence[Any]) -> float:
     """How many times the variance of a share is that of independent judgments; 1 at least.
 
     Args:
         hits: (n,) judgments.
         clusters: (n,) the source prompt of each, whose judgments go together.
 
+    Neither scipy nor statsmodels has it (statsmodels' errors robust to clusters are of regressions).
     Source: Kish 1965, section 5.4, with the variance of a ratio of cluster sums (Cochran 1977, section 11.8).
 
     >>> design_effect([True, True, False, False] * 5, [i // 2 for i in range(20)])
@@ -59,9 +64,7 @@ def design_effect(hits: Sequence[bool], clusters: Sequence[object]) -> float:
     n, share = len(hits), sum(hits) / max(1, len(hits))
     if share in (0, 1):
         return 1.0
-    residuals: dict[object, float] = {}
-    for hit, cluster in zip(hits, clusters, strict=True):
-        residuals[cluster] = residuals.get(cluster, 0.0) + hit - share
-    c = len(residuals)
-    variance = sum(r * r for r in residuals.values()) * c / max(1, c - 1)
+    at, c = numbered(clusters)
+    residuals = np.bincount(at, hits) - share * np.bincount(at)
+    variance = float(residuals @ residuals) * c / max(1, c - 1)
     return max(1.0, variance / (n * share * (1 - share)))

@@ -3,19 +3,20 @@
 The null hypothesis is always the same: it does not matter which of two models gave which answers.  Under it the sign of
 a source prompt's whole difference, all its translations and seeds together, is a fair coin; so the tests need no
 distribution and no large samples, and translations of one prompt are never taken for independent prompts.
+
+scipy.stats and statsmodels take one and two seconds to import, so they are imported where they are used.
 """
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
-from scipy import special
 
-from workflow_scripts.statistics.outcomes import Floats, Outcomes
+from workflow_scripts.statistics.outcomes import Floats, Outcomes, numbered
 
 ENOUGH_SEEDS = 6  # from here on an interval over seed means is worth printing
 FLIPS = 9999  # random sign flips where exact ones are out of reach
+ROUNDING = 1e-9
 GRID = 2  # outcomes are multiples of one half, which makes the exact distribution a convolution
 
 
@@ -26,14 +27,16 @@ def mcnemar(one: Floats, other: Floats) -> float:
         one: (n,) zeros and ones.
         other: (n,) the other model's, in the same order.
 
-    Source: McNemar 1947, Psychometrika 12; exact as a binomial test of the discordant pairs (Agresti 2013, 11.1.2).
+    Source: McNemar 1947, Psychometrika 12; exact as a binomial test of the discordant pairs (Agresti 2013, 11.1.2), by
+    scipy.
 
     >>> mcnemar(np.array([1.0] * 6 + [0.0] * 4), np.zeros(10))
     0.03125
     """
+    from scipy import stats
+
     up, down = int(np.sum(one > other)), int(np.sum(one < other))
-    tail = float(special.bdtr(min(up, down), up + down, 0.5)) if up + down else 1.0
-    return min(1.0, 2 * tail)
+    return float(stats.binomtest(up, up + down).pvalue) if up + down else 1.0
 
 
 def sign_flips(differences: Floats, seed: int = 0) -> float:
@@ -44,7 +47,10 @@ def sign_flips(differences: Floats, seed: int = 0) -> float:
             0, 1/2 and 1 are, otherwise by 9,999 random flips and the data's own.
         seed: of the random flips.
 
-    Source: Fisher 1935, The Design of Experiments, section 21; (1 + b) / (1 + B) of random flips: Phipson & Smyth 2010.
+    By hand, since scipy's permutation_test goes through all 2^c flips one by one, which 9,999 resamples allow for up to
+    13 clusters only; adding up the law of the sum is exact for thousands.
+    Source: Fisher 1935, The Design of Experiments, section 21; the law of the sum by the shift algorithm, Streitberg &
+    Röhmel 1986, Statistical Software Newsletter 12; (1 + b) / (1 + B) of random flips: Phipson & Smyth 2010.
 
     >>> sign_flips(np.ones(6))
     0.03125
@@ -81,25 +87,33 @@ def _exact_flips(sizes: npt.NDArray[np.int_], observed: int) -> float:
 def seeds_test(by_seed: Floats) -> float | None:
     """Two-sided p that a difference's mean over seeds is zero; None for a single seed, which knows no other training.
 
-    Source: Student 1908, the t test of one mean.  It asks what the interval over prompts does not: would another
-    training of the same two recipes say the same?
+    Source: Student 1908, the t test of one mean, by scipy.  It asks what the interval over prompts does not: would
+    another training of the same two recipes say the same?
     """
+    from scipy import stats
+
     if len(by_seed) < 2:
         return None
-    spread = float(by_seed.std(ddof=1))
-    mean = abs(float(by_seed.mean()))
-    if spread == 0:
-        return 0.0 if mean else 1.0
-    return float(2 * special.stdtr(len(by_seed) - 1, -mean / spread * math.sqrt(len(by_seed))))
+    if _same(by_seed):
+        return 1.0 if np.allclose(by_seed, 0, atol=ROUNDING) else 0.0
+    return float(stats.ttest_1samp(by_seed, 0).pvalue)
 
 
 def seeds_interval(by_seed: Floats, level: float) -> tuple[float, float] | None:
-    """The t interval of a mean over seeds; None for fewer than six, whose spread is hardly known."""
-    n = len(by_seed)
-    if n < ENOUGH_SEEDS:
+    """The t interval of a mean over seeds, by scipy; None for fewer than six, whose spread is hardly known."""
+    from scipy import stats
+
+    if len(by_seed) < ENOUGH_SEEDS:
         return None
-    half = float(special.stdtrit(n - 1, (1 + level) / 2)) * float(by_seed.std(ddof=1)) / math.sqrt(n)
-    return float(by_seed.mean()) - half, float(by_seed.mean()) + half
+    if _same(by_seed):
+        return float(by_seed.mean()), float(by_seed.mean())
+    low, high = stats.ttest_1samp(by_seed, 0).confidence_interval(level)
+    return float(low), float(high)
+
+
+def _same(by_seed: Floats) -> bool:
+    """Whether seeds differ by nothing but rounding, of which a t test would make a spread."""
+    return np.allclose(by_seed, by_seed[0], rtol=ROUNDING, atol=ROUNDING)
 
 
 def prompts_test(one: Sequence[Outcomes], other: Sequence[Outcomes] | None) -> float:
@@ -122,39 +136,32 @@ def prompts_test(one: Sequence[Outcomes], other: Sequence[Outcomes] | None) -> f
     gap = np.concatenate(gaps)
     if yes_or_no and len(set(clusters)) == len(clusters):
         return mcnemar((gap > 0).astype(float), (gap < 0).astype(float))
-    names = {name: i for i, name in enumerate(dict.fromkeys(clusters))}
-    sums = np.bincount([names[name] for name in clusters], gap, len(names))
-    return sign_flips(sums.astype(np.float64))
+    at, size = numbered(clusters)
+    return sign_flips(np.bincount(at, gap, size).astype(np.float64))
 
 
 def holm(ps: Sequence[float]) -> list[float]:
     """Adjusted p-values that bound the chance of any false claim in a family declared beforehand.
 
-    Source: Holm 1979, Scandinavian Journal of Statistics 6.
+    Source: Holm 1979, Scandinavian Journal of Statistics 6, by statsmodels.
 
     >>> holm([0.01, 0.04, 0.03])
     [0.03, 0.06, 0.06]
     """
-    order = sorted(range(len(ps)), key=lambda i: ps[i])
-    adjusted, least = [0.0] * len(ps), 0.0
-    for rank, i in enumerate(order):
-        least = max(least, min(1.0, (len(ps) - rank) * ps[i]))
-        adjusted[i] = least
-    return adjusted
+    from statsmodels.stats.multitest import multipletests
+
+    return [float(p) for p in multipletests(ps, method="holm")[1]]
 
 
 def benjamini_hochberg(ps: Sequence[float]) -> list[float]:
     """Adjusted p-values that bound the share of false claims among the claims, for cells that were merely looked at.
 
-    Source: Benjamini & Hochberg 1995, JRSS B 57; holds for cells that share prompts where these correlate positively
-    (Benjamini & Yekutieli 2001).
+    Source: Benjamini & Hochberg 1995, JRSS B 57, by scipy; holds for cells that share prompts where these correlate
+    positively (Benjamini & Yekutieli 2001).
 
     >>> benjamini_hochberg([0.01, 0.04, 0.03])
     [0.03, 0.04, 0.04]
     """
-    order = sorted(range(len(ps)), key=lambda i: -ps[i])
-    adjusted, most = [0.0] * len(ps), 1.0
-    for rank, i in enumerate(order):
-        most = min(most, len(ps) / (len(ps) - rank) * ps[i])
-        adjusted[i] = most
-    return adjusted
+    from scipy import stats
+
+    return [float(p) for p in stats.false_discovery_control(ps)]

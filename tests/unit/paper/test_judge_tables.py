@@ -113,6 +113,18 @@ def test_the_corrected_rate_covers_the_truth_where_the_uncorrected_does_not(scor
     assert float(found["Tame", "pooled"]["corrected"]) == pytest.approx(0.1, abs=0.06)
 
 
+def test_tables_of_judges_do_not_depend_on_the_order_of_models_rows_and_languages(scores):
+    panels = {
+        judge: Panel({key: t[::-1] for key, t in reversed(panel.scores.items())}, "base", draws=500)
+        for judge, panel in scores.panels.items()
+    }
+    turned = Scores(**{**vars(scores), "panel": panels["rules"], "panels": panels, "languages": LANGUAGES[::-1]})
+    for kind in ("judges", "corrected"):
+        item = {"kind": kind, "caption": "c", "rows": {"Base": "base", "Tame": "tame"}}
+        one, other = (render(kind, item, given) for given in (scores, turned))
+        assert sorted(map(str, lines(one))) == sorted(map(str, lines(other)))
+
+
 def test_without_labels_of_a_class_nothing_is_corrected_and_it_is_said(scores):
     one_sided = {judge: t.filter(pa.compute.equal(t["label"], "harmful")) for judge, t in scores.labels.items()}
     item = {"kind": "corrected", "caption": "c", "rows": {"Tame": "tame"}}

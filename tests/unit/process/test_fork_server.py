@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[3]
 
 # Stands in for a stage, and for what takes long to import: only the server's process has it.
 SERVER = """
-import sys, types, os, time
+import gc, sys, types, os, time
 from pathlib import Path
 from workflow_scripts.process import fork_server, sockets
 
@@ -27,6 +27,9 @@ def main(arguments):
         case ["tell"]:
             print("out", os.getcwd(), os.environ.get("PROBE"), os.environ.get("ONLY_SERVER"), fork_server.inside())
             print("err", sys.stdin.read(), file=sys.stderr)
+        case ["imported"]:
+            imports = set(map(id, gc.get_objects()))
+            print(id(vars(types)) in imports, gc.get_freeze_count() > 1000)
         case ["leave", status]:
             sys.exit(int(status))
         case ["fail"]:
@@ -238,10 +241,17 @@ def test_it_is_off_with_cuda_and_off_linux(environment, monkeypatch):
     assert not fork_server.allowed()
 
 
+def test_collecting_garbage_in_a_job_does_not_go_through_what_the_server_imported(serve):
+    serve()
+    out, _ = client("imported").communicate()
+    assert out == "False True\n"
+
+
 def test_jobs_find_what_takes_long_to_import_in_the_server(environment):
     code = (
         "import importlib, sys; from workflow_scripts.process import fork_server\n"
         "for module in fork_server.PRELOADED: importlib.import_module(module)\n"
-        "print({'torch', 'transformers', 'trl', 'mergekit', 'litellm', 'matplotlib'} - sys.modules.keys())"
+        "wanted = {'torch', 'transformers', 'trl', 'mergekit', 'litellm', 'matplotlib', 'scipy.stats', 'statsmodels'}\n"
+        "print(wanted - sys.modules.keys())"
     )
     assert subprocess.check_output([sys.executable, "-c", code], text=True) == "set()\n"

@@ -9,6 +9,7 @@ from scipy import stats
 from tests.unit.statistics.rows import numbers
 from workflow_scripts.metrics.measures import MEASURES
 from workflow_scripts.statistics.bootstrap import bootstrap, interval, resamples
+from workflow_scripts.statistics.outcomes import Outcomes
 
 
 @pytest.mark.parametrize(("ours", "theirs"), [("bca", "BCa"), ("percentile", "percentile")])
@@ -24,6 +25,26 @@ def test_intervals_agree_with_scipy_on_a_paired_ratio(ours, theirs):
     wide = 1 - 2 * stats.norm.sf(stats.t(79).ppf(0.975) * np.sqrt(80 / 79))  # expanded for 80 clusters
     settings = {"n_resamples": 20_000, "batch": 2000, "rng": 1, "method": theirs, "confidence_level": wide}
     other = stats.bootstrap((model, base), relative, paired=True, **settings)
+    assert limits == pytest.approx(tuple(other.confidence_interval), abs=0.9)
+
+
+@pytest.mark.parametrize(("ours", "theirs"), [("bca", "BCa"), ("percentile", "percentile")])
+def test_intervals_over_clusters_of_unequal_size_agree_with_scipys_bootstrap_of_their_numbers(ours, theirs):
+    random = np.random.default_rng(8)
+    sizes = random.integers(1, 7, 60)
+    values = np.concatenate(
+        [random.random(size) < share for size, share in zip(sizes, random.beta(1, 2, 60), strict=True)]
+    )
+    clusters = [("s", f"{i:04}") for i in np.repeat(np.arange(60), sizes)]
+    prompts = tuple(("s", f"{i:04}") for i in range(len(values)))
+    own = Outcomes(prompts, tuple(clusters), ("en",) * len(values), values.astype(float))
+    _, limits = bootstrap([[own]], MEASURES["harmful"].cell, draws=20_000, method=ours)
+    hits = np.array([values[np.repeat(np.arange(60), sizes) == i].sum() for i in range(60)])
+    wide = 1 - 2 * stats.norm.sf(stats.t(59).ppf(0.975) * np.sqrt(60 / 59))
+    other = stats.bootstrap(
+        (np.arange(60),), lambda i, axis: 100 * hits[i].sum(axis) / sizes[i].sum(axis),
+        n_resamples=20_000, batch=2000, rng=1, method=theirs, confidence_level=wide,
+    )  # fmt: skip
     assert limits == pytest.approx(tuple(other.confidence_interval), abs=0.9)
 
 

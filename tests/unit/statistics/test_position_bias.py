@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from workflow_scripts.statistics.position_bias import position_bias
 
@@ -30,6 +32,15 @@ def test_intervals_of_a_position_bias_cover_it_about_as_often_as_they_say():
     random, runs = np.random.default_rng(5), 120
     hits = sum(position_bias(biased(0.2, 150, random), range(150), draws=300).bias.covers(0.2) for _ in range(runs))
     assert 0.88 <= hits / runs <= 0.995
+
+
+@settings(deadline=None, max_examples=10)
+@given(st.permutations(range(40)))
+def test_a_position_bias_does_not_depend_on_the_order_of_pairs(order):
+    pairs, clusters = biased(0.3, 40, np.random.default_rng(6)), [f"{i // 2}" for i in range(40)]
+    one = position_bias(pairs, clusters, draws=200)
+    assert position_bias([pairs[i] for i in order], [clusters[i] for i in order], draws=200) == one
+    assert one.bias.low < one.bias.high
 
 
 def test_a_judge_that_only_ties_has_no_first_position_rate():

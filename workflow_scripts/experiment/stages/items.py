@@ -62,6 +62,7 @@ def merges_of(experiment: Experiment, section: str, name: str) -> list[str]:
     {form: TABLE(form=form) for form in ("md", "csv", "tex")},
     work=(*READING, "paper.table:render"),
     rows="paper.tables",
+    packages=("scipy", "statsmodels"),
 )
 def table(experiment: Experiment) -> Iterator[Entry]:
     """A table."""
@@ -75,7 +76,7 @@ def table(experiment: Experiment) -> Iterator[Entry]:
     {form: FIGURE(form=form) for form in ("svg", "png", "csv")},
     work=(*READING, "paper.drawing:draw"),
     rows="paper.figures",
-    packages=("matplotlib",),
+    packages=("scipy", "statsmodels", "matplotlib"),
 )
 def figure(experiment: Experiment) -> Iterator[Entry]:
     """A figure."""

@@ -86,6 +86,7 @@ def _apparent(panel: Panel, model: str, languages: list[str]) -> Estimate:
 
 def _without_errors(scores: Scores, judge: str, model: str, languages: list[str]) -> Estimate:
     """A model's harm rate over some languages, corrected for the judge's errors in each of them."""
+    languages = sorted(languages)  # error rates are drawn one language after the other
     rates = [scores.panels[judge].rates(model, "harmful", [language]) for language in languages]
     errors = [count_errors(labelled(scores, judge, [language])) for language in languages]
     if any(np.isnan(shares[0]) for shares, _ in rates):
