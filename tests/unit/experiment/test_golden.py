@@ -55,8 +55,8 @@ GOLDEN = {
         "spec=#369a77de",
         'inputs: curves=[], merges=[{"model":"slerp","seed":0}], scores=#c281eb91',
         "code: figure:bars=#d407ad90, matplotlib=1.0.0, measure:direct=#d407ad90, measure:harm=#d407ad90, "
-        "measure:harmful=#d40#9458693a",
-        "4d94bab35598",
+        "measure:harmful=#d40#aceff127",
+        "6d1eab516816",
     ],
     "generate": [
         "settings: max_model_len=128, max_new_tokens=16, precision=float32",
@@ -142,8 +142,8 @@ GOLDEN = {
         "spec=#ff56462c",
         'inputs: curves=[], merges=[{"model":"slerp","seed":0}], scores=#c281eb91',
         "code: measure:direct=#d407ad90, measure:harm=#d407ad90, measure:harmful=#d407ad90, "
-        "measure:win=#d407ad90, table:cells#60d4d4b3",
-        "75565ce8c056",
+        "measure:win=#d407ad90, scipy=1.0.0#7c07c7fb",
+        "68870814e4f0",
     ],
     "train": [
         "settings: batch_size=32, learning_rate=0.004, max_length=64, method=sft, seed=0",
