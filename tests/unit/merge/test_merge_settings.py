@@ -4,7 +4,6 @@ import sys
 import pytest
 
 from tests.unit.merge.tiny import DARE, LINEAR, ROOT, SLERP, TIES
-from tests.unit.merge.tiny import models as models  # the fixture
 from workflow_scripts.base.errors import UserError
 from workflow_scripts.merge import settings as merge_settings
 
