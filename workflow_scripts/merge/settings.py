@@ -52,8 +52,14 @@ def mistakes(settings: Merging, method: Method, parents: int, base: bool) -> lis
 
 
 def _fits(density: Any, epsilon: Any) -> bool:
-    """Whether DELLA's probabilities of keeping, density - epsilon to density + epsilon, are probabilities."""
-    return all(e < d < 1 - e for d in numbers(density) if d < 1 for e in numbers(epsilon))
+    """Whether DELLA's probabilities of keeping, density - epsilon to density + epsilon, are probabilities.
+
+    Density 1 keeps all; a gradient that reaches it passes through what is too close to it.
+    """
+    layers, widths = density.layers if isinstance(density, Gradient) else [density], numbers(epsilon)
+    if min(layers) < 1 <= max(layers) and max(widths) > 0:
+        return False
+    return all(d - e > 0 and d + e < 1 for d in numbers(density) if d < 1 for e in widths)
 
 
 def _cancel(weights: list[float]) -> bool:

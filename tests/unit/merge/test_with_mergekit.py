@@ -4,6 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import reference_merges as reference
 import torch
@@ -26,12 +27,14 @@ from tests.unit.merge.tiny import (
     completed,
     float64,
     merge,
+    merge_arrays,
     run,
     run_case,
     weights,
     write_model,
 )
 from workflow_scripts.base import work_counter
+from workflow_scripts.base.errors import UserError
 from workflow_scripts.config.merge_methods import DRAW
 from workflow_scripts.merge import with_mergekit
 
@@ -80,6 +83,26 @@ def test_tensors_that_mergekit_does_not_list_are_merged_too(tmp_path: Path) -> N
     parents = [write_model(tmp_path / str(k), {n: k * t for n, t in tensors.items()}, config) for k in (1, 3)]
     merge(LINEAR | {"weights": [1, 1]}, parents, None, tmp_path / "merged")
     assert weights(tmp_path / "merged")["model.layers.0.self_attn.q_proj.bias"].tolist() == [2.0] * 4
+
+
+@pytest.mark.parametrize("one", CASES, ids=str)
+def test_tensors_of_any_shape_merge(tmp_path: Path, one: Case) -> None:
+    """A number, a column, a stack; but DELLA ranks within rows, so it names a tensor whose rows hold one value."""
+    generator = torch.Generator().manual_seed(0)
+    shapes = {"number": (), "one": (1,), "column": (5, 1), "row": (1, 5), "stack": (2, 3, 4)}
+    if one.method in ("della", "della_linear"):
+        with pytest.raises(UserError, match=r"^merge by della.*: model\.layers\.0\.column: RuntimeError: "):
+            merge_arrays(one.recipe, [np.ones((5, 1))] * 2, np.zeros((5, 1)), name="model.layers.0.column")
+        shapes = {"row": (1, 5), "stack": (2, 3, 4)}
+    models = {
+        model: write_model(
+            tmp_path / model, {f"model.layers.0.{n}": torch.randn(s, generator=generator) for n, s in shapes.items()}
+        )
+        for model in ("base", *PARENTS)
+    }
+    run_case(models, one, tmp_path / "merged")
+    merged = weights(tmp_path / "merged")
+    assert {name.rpartition(".")[2]: tuple(tensor.shape) for name, tensor in merged.items()} == shapes
 
 
 def test_each_tensor_written_is_counted(

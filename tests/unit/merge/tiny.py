@@ -191,15 +191,17 @@ def run_case(models: dict[str, Path], one: Case, output: Path) -> dict:
     return merge(one.recipe, parents, models["base"] if one.base else None, output)
 
 
-def merge_arrays(recipe: dict, parents: list[np.ndarray], base: np.ndarray | None = None) -> np.ndarray:
+def merge_arrays(
+    recipe: dict, parents: list[np.ndarray], base: np.ndarray | None = None, name: str = "model.layers.0.w"
+) -> np.ndarray:
     """Merge models that consist of one tensor each."""
     with tempfile.TemporaryDirectory() as folder:
         paths = [
-            write_model(Path(folder, str(index)), {"model.layers.0.w": torch.tensor(array).float().contiguous()})
+            write_model(Path(folder, str(index)), {name: torch.tensor(array).float().contiguous()})
             for index, array in enumerate([*parents, *([] if base is None else [base])])
         ]
         merge(recipe, paths[: len(parents)], None if base is None else paths[-1], Path(folder, "merged"))
-        return float64(Path(folder, "merged"))["model.layers.0.w"]
+        return float64(Path(folder, "merged"))[name]
 
 
 def weights(model: Path) -> dict[str, torch.Tensor]:
