@@ -39,8 +39,16 @@ STATED = {"density"}
 DRAW = {"dare_ties", "dare_linear", "della", "della_linear"}
 MAY_DRAW = {"arcee_fusion"}
 
-# Methods that divide by the sum of the weights, where this parameter is true.
-DIVIDE = {"linear": "normalize", "multislerp": "normalize_weights"}
+# Parameters in mergekit's specification that its code never reads: a key that changes nothing is refused.
+IDLE = {
+    "task_arithmetic": {"density", "rescale", "int8_mask"},
+    "dare_linear": {"int8_mask"},
+    "della_linear": {"int8_mask"},
+    "breadcrumbs": {"int8_mask"},
+}
+
+# Methods that divide by the sum of the weights: always, or where this parameter is true.
+DIVIDE = {"linear": "normalize", "multislerp": "normalize_weights", "nuslerp": None}
 
 
 @dataclass(frozen=True)
@@ -50,19 +58,25 @@ class Parameter:
     Attributes:
         name: mergekit's.
         schema: JSON schema of one value.
-        per_parent: whether each parent has its own.
+        scope: one value for all (shared), one for each model (input), or for each but the base (non_base).
         default: `MISSING` where it has none.
     """
 
     name: str
     schema: Mapping[str, Any]
-    per_parent: bool
+    scope: str
     default: Any
+
+    @property
+    def numbers(self) -> Mapping[str, Any]:
+        """The part of the schema that tells which numbers it may be; empty where it is none."""
+        kinds = self.schema.get("anyOf", [self.schema])
+        return next((kind for kind in kinds if kind.get("type") in ("number", "integer")), {})
 
     @property
     def is_number(self) -> bool:
         """Whether it may change over the depth of a model."""
-        return self.schema.get("type") == "number"
+        return self.numbers.get("type") == "number"
 
 
 @dataclass(frozen=True, eq=False)  # by identity, so that what is made of one can be cached
@@ -112,6 +126,16 @@ class Method:
         tops = [top for top in (most - base if most else None, most_others) if top is not None]
         return max(least - base, least_others, 1), min(tops, default=None)
 
+    def values(self, parameter: Parameter, parents: int, base: bool) -> int | None:
+        """How many values a parameter has, with so many parents, and with or without a base besides them.
+
+        None: one for all.
+        """
+        if parameter.scope == "shared":
+            return None
+        inputs = parents + base
+        return inputs - (base or self.first_parent_is_base) if parameter.scope == "non_base" else inputs
+
 
 def method(name: str, said: Mapping[str, Any], own: bool = False) -> Method:
     """A method by what the table, or the description of a user's file, says of it."""
@@ -119,10 +143,11 @@ def method(name: str, said: Mapping[str, Any], own: bool = False) -> Method:
         CALLED.get(key, key): Parameter(
             key,
             {**one["schema"], **({} if own else LIMITS.get(f"{name}.{key}", LIMITS.get(key, {})))},
-            one["scope"] != "shared",
+            one["scope"],
             MISSING if "default" not in one or (key in STATED and not own) else one["default"],
         )
         for key, one in said["parameters"].items()
+        if own or key not in IDLE.get(name, ())
     }
     least, most, least_others, most_others = said["inputs"]
     counts = (least, most), (least_others or 0, most_others)

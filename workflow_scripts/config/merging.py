@@ -70,22 +70,24 @@ def section(method: Method) -> type[Merging]:
 
 
 def _type(parameter: Parameter) -> Any:
-    """The type of a parameter in the config: one value for all parents, or one for each where each has its own."""
+    """The type of a parameter in the config: one value for all models, or one for each where each has its own."""
     value = _value(parameter.schema)
     if parameter.is_number:
         value = Union[value, Gradient]  # noqa: UP007 (made as the program runs)
-    if parameter.per_parent:
+    if parameter.scope != "shared":
         several = Annotated[list[value], Field(min_length=1)]  # type: ignore[valid-type]
         value = Union[value, several]  # noqa: UP007
-    return Annotated[value, AfterValidator(partial(_within, parameter.schema))]
+    return Annotated[value, AfterValidator(partial(_within, parameter.numbers))]
 
 
 def _value(schema: Mapping[str, Any]) -> Any:
     """The type of one value; what JSON's types do not tell, mergekit checks when it merges."""
     if "anyOf" in schema:
         return Union[tuple(map(_value, schema["anyOf"]))]  # noqa: UP007
-    if "enum" in schema:
-        return Literal[tuple(schema["enum"])]
+    if "enum" in schema or "const" in schema:
+        return Literal[tuple(schema.get("enum", [schema.get("const")]))]
+    if schema.get("type") == "array":
+        return list[_value(schema.get("items", {}))]  # type: ignore[misc]
     types: dict[str, Any] = {"number": float, "integer": int, "boolean": bool, "string": str, "null": None}
     return types.get(schema.get("type", ""), Any)
 

@@ -31,7 +31,7 @@ class Model:
     def merge_recipe(self, seed: int) -> dict[str, Any]:
         """A merge as its method sees it: every parameter stated, one value per parent."""
         assert isinstance(self.settings, Merging)
-        recipe = merge_settings.complete(self.settings, len(self.parents))
+        recipe = merge_settings.complete(self.settings, len(self.parents), self.base is not None)
         return recipe | ({"seed": recipe["seed"] + 1000 * seed} if recipe.get("seed") is not None else {})
 
 

@@ -10,9 +10,13 @@ from typing import Any
 
 from mergekit import merge_methods
 from pydantic import TypeAdapter
+from pydantic.errors import PydanticUserError
+from pydantic_core import to_jsonable_python
 
 from workflow_scripts.base import beside
 from workflow_scripts.base.errors import UserError
+from workflow_scripts.config.merge_methods import CALLED
+from workflow_scripts.config.merging import Merging
 
 
 def main(arguments: list[str]) -> None:
@@ -21,7 +25,10 @@ def main(arguments: list[str]) -> None:
         print(text({method.spec.name: describe(method) for method in merge_methods.registered_methods()}))
         return
     own, output = map(Path, arguments)
-    table = {own.stem: describe(registered(own))}
+    try:
+        table = {own.stem: describe(registered(own))}
+    except PydanticUserError as error:  # raised by the type of a parameter
+        raise UserError(f"{own}: {str(error).splitlines()[0]}; give the parameter a type that YAML can spell") from None
     partial = output.with_suffix(f".{os.getpid()}")
     partial.write_text(text(table), encoding="utf-8")
     partial.replace(output)
@@ -29,7 +36,7 @@ def main(arguments: list[str]) -> None:
 
 def text(table: dict[str, dict[str, Any]]) -> str:
     """The table as a file: a line for each method."""
-    lines = (f" {json.dumps(name)}: {json.dumps(table[name], default=str)}" for name in sorted(table))
+    lines = (f" {json.dumps(name)}: {json.dumps(table[name])}" for name in sorted(table))
     return "{\n" + ",\n".join(lines) + "\n}"
 
 
@@ -44,11 +51,22 @@ def registered(own: Path) -> merge_methods.MergeMethod:
     new = [method for method in merge_methods.registered_methods() if id(method) not in before]
     for method in new:
         if method.spec.name == own.stem:
+            _check_names(own, [one.name for one in method.spec.parameters])
             return method
     names = ", ".join(method.spec.name for method in new) or "nothing"
     raise UserError(
         f"{own}: registers {names}, not {own.stem}; end it with `register(...)` of a method whose name is the file's"
     )
+
+
+def _check_names(own: Path, parameters: list[str]) -> None:
+    """Refuse parameters whose keys in the config mean something else; a `seed` is one of every user's method."""
+    keys = [CALLED.get(name, name) for name in parameters]
+    taken = {*Merging.model_fields, "base"}
+    for name, key in zip(parameters, keys, strict=True):
+        if key in taken:
+            raise UserError(f"{own}: the key `{key}` is not free for its parameter `{name}`; give it another name")
+        taken.add(key)
 
 
 def describe(method: merge_methods.MergeMethod) -> dict[str, Any]:
@@ -58,7 +76,7 @@ def describe(method: merge_methods.MergeMethod) -> dict[str, Any]:
         one.name: {
             "scope": one.scope.value,
             "schema": TypeAdapter(one.value_type).json_schema(),
-            **({} if one.required else {"default": one.default}),
+            **({} if one.required else {"default": to_jsonable_python(one.default)}),
         }
         for one in spec.parameters
     }

@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from importlib import metadata
 from pathlib import Path
 
 from workflow_scripts.base import beside, hashing
@@ -61,7 +62,9 @@ def _described(path: Path, content: bytes) -> Method:
     Raises:
         UserError: the file cannot be run, or registers no method of its name.
     """
-    key = hashing.of_json([path.stem, hashing.of_text(content.decode(errors="replace"))])[:20]
+    describing = Path(__file__).with_name("describe_methods.py").read_text(encoding="utf-8")
+    what = path.stem, content.decode(errors="replace"), describing, metadata.version("mergekit")
+    key = hashing.of_json(what)[:20]
     said = CODE / f"merge_method-{key}.json"
     if not said.exists():
         said.parent.mkdir(parents=True, exist_ok=True)
@@ -69,8 +72,9 @@ def _described(path: Path, content: bytes) -> Method:
         place = {"PYTHONPATH": os.pathsep.join(filter(None, [str(PACKAGE.parent), os.environ.get("PYTHONPATH", "")]))}
         done = subprocess.run(command, env={**os.environ, **place}, capture_output=True, text=True, check=False)
         if done.returncode:
-            lines = done.stderr.strip().splitlines() or [f"ended with status {done.returncode}"]
-            raise UserError(lines[-1].removeprefix("mixmerge describe_methods: "))
+            line = (done.stderr.strip().splitlines() or [f"ended with status {done.returncode}"])[-1]
+            ours = line.partition("mixmerge describe_methods: ")[2]
+            raise UserError(ours or f"{path}: cannot be run: {line}")
     if key not in _known:
         _known[key] = merge_methods.method(path.stem, json.loads(said.read_text(encoding="utf-8"))[path.stem], own=True)
     return _known[key]

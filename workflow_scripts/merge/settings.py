@@ -32,41 +32,60 @@ def mistakes(settings: Merging, method: Method, parents: int, base: bool) -> lis
         found.append(("parents", f"{method.name} takes {count} models, not {parents}; name as many"))
     if method.needs_base and not base:
         found.append(("base", f"{method.name} needs a base; set it to a model"))
-    for key, parameter in method.parameters.items():
-        if parameter.per_parent and isinstance(values[key], list) and len(values[key]) != parents:
-            found.append((key, f"{len(values[key])} values for {parents} parents; give one for all, or one for each"))
+    several = {key: method.values(parameter, parents, base) for key, parameter in method.parameters.items()}
+    for key, wanted in several.items():
+        if wanted is not None and isinstance(values[key], list) and len(values[key]) != wanted:
+            models = f"{parents} parents" if wanted == parents else f"{wanted} models, as the base counts here"
+            found.append((key, f"{len(values[key])} values for {models}; give one for all, or one for each"))
     if found:
         return found
-    divides = DIVIDE.get(method.name)
-    if divides and values[divides]:
-        weights = _per_parent(values["weights"], parents)
-        if not any(isinstance(weight, Gradient) for weight in weights) and not sum(weights):
-            found.append(("weights", f"sum to 0, and `{divides}` divides by that; change one of them"))
+    if method.name in DIVIDE and (not (switch := DIVIDE[method.name]) or values[switch]):
+        weights = _each(values["weights"], parents)
+        if not any(isinstance(weight, Gradient) for weight in weights) and _cancel(weights):
+            by = f"`{switch}`" if switch else method.name
+            found.append(("weights", f"sum to 0, and {by} divides by that; change one of them"))
     if {"density", "epsilon"} <= values.keys():
-        both = zip(*(_per_parent(values[key], parents) for key in ("density", "epsilon")), strict=True)
+        both = zip(*(_each(values[key], parents) for key in ("density", "epsilon")), strict=True)
         if any(not _fits(one, other) for one, other in both):
             found.append(("epsilon", "density - epsilon must be above 0, density + epsilon below 1; make it smaller"))
     return found
 
 
 def _fits(density: Any, epsilon: Any) -> bool:
-    """Whether DELLA's probabilities of keeping, density - epsilon to density + epsilon, are probabilities."""
-    return all(e < d < 1 - e for d in numbers(density) if d < 1 for e in numbers(epsilon))
+    """Whether DELLA's probabilities of keeping, density - epsilon to density + epsilon, are probabilities.
+
+    Density 1 keeps all; a gradient that reaches it passes through what is too close to it.
+    """
+    layers, widths = density.layers if isinstance(density, Gradient) else [density], numbers(epsilon)
+    if min(layers) < 1 <= max(layers) and max(widths) > 0:
+        return False
+    return all(d - e > 0 and d + e < 1 for d in numbers(density) if d < 1 for e in widths)
 
 
-def _per_parent(value: Any, parents: int) -> list[Any]:
-    return value if isinstance(value, list) else [value] * parents
+def _cancel(weights: list[float]) -> bool:
+    """Whether weights sum to 0 but for the rounding of decimal fractions and of float32, in which mergekit sums."""
+    return abs(sum(weights)) <= 1e-6 * sum(map(abs, weights))
 
 
-def complete(settings: Merging, parents: int) -> dict[str, Any]:
-    """A merge as it is computed: every parameter stated, one value for each parent where each has its own."""
+def _each(value: Any, count: int) -> list[Any]:
+    return value if isinstance(value, list) else [value] * count
+
+
+def complete(settings: Merging, parents: int, base: bool) -> dict[str, Any]:
+    """A merge as it is computed: every parameter stated, one value for each model where each has its own.
+
+    Args:
+        settings: without mistakes.
+        parents: how many there are.
+        base: whether there is one besides them; its values, where it has its own, come first.
+    """
     method = METHODS[settings.method]
     recipe = settings.model_dump(exclude={"base"})
     if method.name in MAY_DRAW and recipe["seed"] is None:
         recipe["seed"] = 0
     for key, parameter in method.parameters.items():
-        if parameter.per_parent:
-            recipe[key] = _per_parent(recipe[key], parents)
+        if (count := method.values(parameter, parents, base)) is not None:
+            recipe[key] = _each(recipe[key], count)
     return recipe
 
 

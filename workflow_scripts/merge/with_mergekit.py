@@ -8,6 +8,7 @@ model.  docs/merging.md says how that differs from mergekit's command, and why.
 import contextlib
 import hashlib
 import json
+import random
 import re
 import tempfile
 import threading
@@ -18,6 +19,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from safetensors import safe_open
 
@@ -38,7 +40,7 @@ except ImportError as error:
     raise UserError(f"mergekit {MERGEKIT} cannot be imported ({error}); pip install mergekit=={MERGEKIT}") from None
 
 _LAYER = re.compile(r"\.(\d+)\.")
-_GENERATOR = threading.Lock()  # torch's default generator, which mergekit draws from, is one per process
+_GENERATORS = threading.Lock()  # those that code draws from by default, as mergekit does, are one per process
 
 _WORKERS = 8  # at most: each holds a tensor's task vectors of all parents, some GB in an 8B model
 
@@ -183,7 +185,7 @@ def _write_weights(what: _Merge, shapes: Shapes, dtypes: dict[str, str], path: P
         return merged.numel(), is_slerp and interpolates_linearly(*tensors)
 
     tensors = parameters = linear = 0
-    before = torch.get_rng_state()
+    before = _states()
     with contextlib.ExitStack() as stack:
         opened = [_Weights(model, stack) for model in models]
         result = stack.enter_context(SafetensorsFile(path, shapes, dtypes))
@@ -193,7 +195,7 @@ def _write_weights(what: _Merge, shapes: Shapes, dtypes: dict[str, str], path: P
             tensors += 1
             parameters += count
             linear += count * is_linear
-    if not torch.equal(before, torch.get_rng_state()):
+    if _states() != before:
         raise UserError(
             f"merge by {method.spec.name}: draws random numbers; give it a `seed`, so that they are the same again"
         )
@@ -220,7 +222,7 @@ def _in_a_line(method: str, name: str) -> Iterator[None]:
     """What a method says of a tensor that it cannot merge, as a user's error."""
     try:
         yield
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise UserError(f"merge by {method}: {name}: {beside.said(error)}") from error
 
 
@@ -238,10 +240,23 @@ def _one_thread_a_tensor() -> Iterator[ThreadPoolExecutor]:
 
 @contextlib.contextmanager
 def _seeded(seed: int) -> Iterator[None]:
-    """Have torch's generator to oneself, from a seed, and give it back as it was."""
-    with _GENERATOR, torch.random.fork_rng(devices=[]):
+    """Have the generators of the process to oneself, from a seed, and give them back as they were."""
+    with _GENERATORS, torch.random.fork_rng(devices=[]):
+        of_python, of_numpy = random.getstate(), np.random.get_state()
         torch.manual_seed(seed)
-        yield
+        random.seed(seed)
+        np.random.seed(seed)
+        try:
+            yield
+        finally:
+            random.setstate(of_python)
+            np.random.set_state(of_numpy)
+
+
+def _states() -> tuple[object, ...]:
+    """The states of the generators of the process: torch's, Python's, numpy's."""
+    _, keys, *rest = np.random.get_state()
+    return torch.get_rng_state().numpy().tobytes(), random.getstate(), np.asarray(keys).tobytes(), *rest
 
 
 def draw_seed(seed: int, name: str) -> int:

@@ -1,4 +1,3 @@
-import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -9,25 +8,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from mergekit import merge_methods as mergekit_methods
 
-from tests.unit.merge.tiny import AYA, DARE, LINEAR, SLERP, TIES, float64, run, weights, write_model
-from tests.unit.merge.tiny import models as models  # the fixture
+from tests.unit.merge.tiny import AYA, DARE, LINEAR, SLERP, TIES, merge, merge_arrays, run, weights, write_model
 from workflow_scripts.base.errors import UserError
 from workflow_scripts.merge import with_mergekit
 
 NUMBERS = st.floats(-4, 4, allow_nan=False, width=16)
-
-
-TINY = AYA | {"num_hidden_layers": 1}
-
-
-def merge_vectors(recipe: dict, parents: list[np.ndarray], base: np.ndarray | None) -> np.ndarray:
-    with tempfile.TemporaryDirectory() as folder:
-        paths = [
-            write_model(Path(folder) / str(index), {"model.layers.0.w": torch.tensor(vector).float()}, TINY)
-            for index, vector in enumerate([*parents, *([] if base is None else [base])])
-        ]
-        with_mergekit.merge(recipe, paths[: len(parents)], None if base is None else paths[-1], Path(folder) / "merged")
-        return float64(Path(folder) / "merged")["model.layers.0.w"]
 
 
 @settings(max_examples=20, deadline=None)
@@ -40,16 +25,16 @@ def merge_vectors(recipe: dict, parents: list[np.ndarray], base: np.ndarray | No
 def test_linear_with_equal_weights_is_the_mean_in_any_order(vectors: list[list[float]], weight: float) -> None:
     recipe = LINEAR | {"weights": [weight] * len(vectors)}
     parents = [np.array(vector) for vector in vectors]
-    merged = merge_vectors(recipe, parents, None)
+    merged = merge_arrays(recipe, parents)
     np.testing.assert_allclose(merged, np.mean(parents, axis=0), rtol=1e-5, atol=1e-6)
-    np.testing.assert_allclose(merged, merge_vectors(recipe, parents[::-1], None), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(merged, merge_arrays(recipe, parents[::-1]), rtol=1e-5, atol=1e-6)
 
 
 @settings(max_examples=20, deadline=None)
 @given(angle=st.floats(0.1, 3.0), t=st.floats(0, 1), size=st.floats(0.1, 10))
 def test_slerp_turns_at_constant_speed_and_keeps_the_length(angle: float, t: float, size: float) -> None:
     start, end = size * np.array([1, 0, 0]), size * np.array([np.cos(angle), np.sin(angle), 0])
-    merged = merge_vectors(SLERP | {"t": t}, [start, end], None)
+    merged = merge_arrays(SLERP | {"t": t}, [start, end])
     expected = size * np.array([np.cos(t * angle), np.sin(t * angle), 0])
     np.testing.assert_allclose(merged, expected, atol=2e-5 * size)
 
@@ -68,7 +53,7 @@ def test_ties_trims_the_stated_share_and_differs_only_where_magnitudes_tie(
     origin = np.round(np.array(base) * 1024) / 1024
     delta = np.array(magnitudes)
     recipe = TIES | {"weights": [1.0], "density": [density]}
-    kept = merge_vectors(recipe, [origin + delta], origin) - origin
+    kept = merge_arrays(recipe, [origin + delta], origin) - origin
     expected = delta * reference.largest(delta, density)
     assert np.count_nonzero(kept) == np.count_nonzero(expected) == (12 if density >= 1 else max(1, int(density * 12)))
     threshold = np.abs(expected[expected != 0]).min()
@@ -81,7 +66,7 @@ def test_ties_trims_the_stated_share_and_differs_only_where_magnitudes_tie(
 def test_dare_keeps_the_l1_norm_not_the_expectation(seed: int, density: float) -> None:
     delta = np.linspace(-1, 1, 60)
     recipe = DARE | {"weights": [1.0], "density": [density], "seed": seed}
-    merged = merge_vectors(recipe, [delta], np.zeros(60))
+    merged = merge_arrays(recipe, [delta], np.zeros(60))
     np.testing.assert_allclose(np.abs(merged).sum(), np.abs(delta).sum(), rtol=1e-5)
     kept = merged != 0
     factors = merged[kept] / delta[kept]
@@ -127,7 +112,7 @@ def test_a_gradient_is_interpolated_over_depth(tmp_path: Path) -> None:
         for k in (0, 1)
     ]
     gradient = {"layers": [0, 1, 0.5], "embeddings": 0, "final_norm": 0}
-    with_mergekit.merge(LINEAR | {"weights": [1, gradient], "normalize": False}, parents, None, tmp_path / "merged")
+    merge(LINEAR | {"weights": [1, gradient], "normalize": False}, parents, None, tmp_path / "merged")
     merged = weights(tmp_path / "merged")
     assert [merged[f"model.layers.{n}.w"][0].item() for n in range(5)] == [0, 0.5, 1, 0.75, 0.5]
 
@@ -136,4 +121,4 @@ def test_a_gradient_refuses_a_tensor_that_it_gives_no_value(tmp_path: Path) -> N
     parents = [write_model(tmp_path / str(k), {"model.strange.w": torch.ones(2)}, AYA) for k in (0, 1)]
     with pytest.raises(UserError, match=r"model\.strange\.w lies in no layer"):
         gradient = {"layers": [0, 1], "embeddings": 0, "final_norm": 0}
-        with_mergekit.merge(SLERP | {"t": gradient}, parents, None, tmp_path / "merged")
+        merge(SLERP | {"t": gradient}, parents, None, tmp_path / "merged")

@@ -8,40 +8,38 @@ import numpy as np
 import pytest
 import reference_merges as reference
 import torch
-import yaml
-from mergekit.io.tasks import LoaderCache
-from safetensors.torch import save_file
-from transformers import CohereForCausalLM, LlamaConfig
+from transformers import CohereForCausalLM
 
-from tests.unit.merge.mergekit_yaml import build_config
 from tests.unit.merge.tiny import (
     AYA,
+    CASES,
     DARE,
     LINEAR,
     METHODS,
+    PARENTS,
     ROOT,
     SLERP,
     TIES,
+    Case,
     assert_close,
     assert_same_bits,
+    case,
+    completed,
     float64,
+    merge,
+    merge_arrays,
     run,
+    run_case,
     weights,
     write_model,
 )
-from tests.unit.merge.tiny import models as models  # the fixture
 from workflow_scripts.base import work_counter
+from workflow_scripts.base.errors import UserError
+from workflow_scripts.config.merge_methods import DRAW
 from workflow_scripts.merge import with_mergekit
-from workflow_scripts.merge.methods import METHODS as ROWS
 
 
-def drawn_masks(seed: int, name: str, densities: list[float], shape: tuple[int, ...]) -> list[np.ndarray]:
-    """The masks of a seeded merge, by what docs/merging.md says of them."""
-    generator = torch.Generator().manual_seed(with_mergekit.draw_seed(seed, name))
-    return [torch.bernoulli(torch.full(shape, d), generator=generator).double().numpy() for d in densities]
-
-
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", ["linear", "ties"])
 def test_sharded_parents_merge_as_unsharded_ones(models: dict[str, Path], tmp_path: Path, method: str) -> None:
     sharded = dict(models)
     for name in ("base", "second"):
@@ -59,7 +57,7 @@ def test_merged_model_is_whole_for_transformers(models: dict[str, Path], tmp_pat
     model, info = CohereForCausalLM.from_pretrained(tmp_path / "merged", output_loading_info=True)
     assert not any(info.values()), info
     assert model.dtype == torch.bfloat16
-    assert model.get_input_embeddings().weight.shape == (2048, 64)  # not trimmed to the tokenizer's 12
+    assert model.get_input_embeddings().weight.shape == (512, 64)  # not trimmed to the tokenizer's 12
     assert facts == {"tensors": 18, "parameters": model.num_parameters()}
 
 
@@ -83,8 +81,28 @@ def test_tensors_that_mergekit_does_not_list_are_merged_too(tmp_path: Path) -> N
     tensors = {"model.norm.weight": torch.ones(4), "model.layers.0.self_attn.q_proj.bias": torch.ones(4)}
     config = AYA | {"num_hidden_layers": 1}
     parents = [write_model(tmp_path / str(k), {n: k * t for n, t in tensors.items()}, config) for k in (1, 3)]
-    with_mergekit.merge(LINEAR | {"weights": [1, 1]}, parents, None, tmp_path / "merged")
+    merge(LINEAR | {"weights": [1, 1]}, parents, None, tmp_path / "merged")
     assert weights(tmp_path / "merged")["model.layers.0.self_attn.q_proj.bias"].tolist() == [2.0] * 4
+
+
+@pytest.mark.parametrize("one", CASES, ids=str)
+def test_tensors_of_any_shape_merge(tmp_path: Path, one: Case) -> None:
+    """A number, a column, a stack; but DELLA ranks within rows, so it names a tensor whose rows hold one value."""
+    generator = torch.Generator().manual_seed(0)
+    shapes = {"number": (), "one": (1,), "column": (5, 1), "row": (1, 5), "stack": (2, 3, 4)}
+    if one.method in ("della", "della_linear"):
+        with pytest.raises(UserError, match=r"^merge by della.*: model\.layers\.0\.column: RuntimeError: "):
+            merge_arrays(one.recipe, [np.ones((5, 1))] * 2, np.zeros((5, 1)), name="model.layers.0.column")
+        shapes = {"row": (1, 5), "stack": (2, 3, 4)}
+    models = {
+        model: write_model(
+            tmp_path / model, {f"model.layers.0.{n}": torch.randn(s, generator=generator) for n, s in shapes.items()}
+        )
+        for model in ("base", *PARENTS)
+    }
+    run_case(models, one, tmp_path / "merged")
+    merged = weights(tmp_path / "merged")
+    assert {name.rpartition(".")[2]: tuple(tensor.shape) for name, tensor in merged.items()} == shapes
 
 
 def test_each_tensor_written_is_counted(
@@ -132,101 +150,28 @@ def test_a_model_merged_with_itself_is_itself(
     assert facts.get("slerp_linear_share", 1.0) == 1.0
 
 
-@pytest.mark.parametrize("normalize", [True, False])
-def test_linear_agrees_with_float64(models: dict[str, Path], tmp_path: Path, normalize: bool) -> None:
-    recipe = LINEAR | {"weights": [0.7, 0.6], "normalize": normalize}
-    run(models, recipe, tmp_path / "merged")
+def test_the_share_that_slerp_interpolates_linearly_is_said(models: dict[str, Path], tmp_path: Path) -> None:
+    facts = run(models, SLERP, tmp_path / "merged")
     one, two = float64(models["first"]), float64(models["second"])
-    assert_close(
-        tmp_path / "merged", {n: reference.linear([one[n], two[n]], recipe["weights"], normalize) for n in one}
-    )
-
-
-@pytest.mark.parametrize("t", [0.1, 0.5, 0.8])
-def test_slerp_agrees_with_float64(models: dict[str, Path], tmp_path: Path, t: float) -> None:
-    facts = run(models, SLERP | {"t": t}, tmp_path / "merged")
-    one, two = float64(models["first"]), float64(models["second"])
-    assert_close(tmp_path / "merged", {n: reference.slerp(one[n], two[n], t) for n in one})
     straight = sum(one[n].size for n in one if reference.cosine(one[n], two[n]) > 0.9995)
     assert 0 < straight < sum(tensor.size for tensor in one.values()), "the models should need both branches"
     assert facts["slerp_linear_share"] == straight / facts["parameters"]
+    assert_close(tmp_path / "merged", {n: reference.slerp(one[n], two[n], SLERP["t"]) for n in one})
 
 
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {},
-        {"normalize": False},
-        {"rescale": True, "lambda": 0.6},
-        {"weights": [1.0, -0.5], "density": [1.0, 0.9]},
-        {"int8_mask": True},
-    ],
-)
-def test_ties_agrees_with_float64(models: dict[str, Path], tmp_path: Path, changes: dict) -> None:
-    recipe = TIES | changes
-    run(models, recipe, tmp_path / "merged")
+def test_masks_are_drawn_from_the_seed_and_the_tensors_name(models: dict[str, Path], tmp_path: Path) -> None:
+    """As docs/merging.md says: one generator for each tensor, the parents' masks one after another."""
+    recipe = completed(DARE, 2, base=True)
+    run(models, DARE, tmp_path / "merged")
     base, one, two = (float64(models[name]) for name in ("base", "first", "second"))
-    settings = [recipe[key] for key in ("weights", "density", "normalize", "rescale", "lambda")]
-    assert_close(tmp_path / "merged", {n: reference.ties(base[n], [one[n], two[n]], *settings) for n in base})
-
-
-@pytest.mark.parametrize("changes", [{}, {"normalize": True}, {"rescale": False, "lambda": 2.0, "seed": 0}])
-def test_dare_ties_agrees_with_float64_given_its_masks(models: dict[str, Path], tmp_path: Path, changes: dict) -> None:
-    recipe = DARE | changes
-    run(models, recipe, tmp_path / "merged")
-    base, one, two = (float64(models[name]) for name in ("base", "first", "second"))
-    settings = [recipe[key] for key in ("weights", "normalize", "rescale", "lambda")]
-    expected = {
-        n: reference.dare_ties(
-            base[n],
-            [one[n], two[n]],
-            drawn_masks(recipe["seed"], n, recipe["density"], base[n].shape),
-            *settings,
-        )
-        for n in base
-    }
+    expected = {}
+    for name, start in base.items():
+        generator = torch.Generator().manual_seed(with_mergekit.draw_seed(DARE["seed"], name))
+        drawn = [torch.bernoulli(torch.full(start.shape, d), generator=generator) for d in recipe["density"]]
+        masks = [mask.double().numpy() for mask in drawn]
+        settings = [recipe[key] for key in ("weights", "normalize", "rescale", "lambda")]
+        expected[name] = reference.from_task_vectors(start, [one[name], two[name]], masks, *settings, elect=True)
     assert_close(tmp_path / "merged", expected)
-
-
-MERGEKIT_YAML = """
-import sys
-import torch
-from mergekit.scripts.run_yaml import main
-def every_second(probabilities):
-    return (torch.arange(probabilities.numel()) % 2).reshape(probabilities.shape).to(probabilities.dtype)
-torch.bernoulli = every_second
-for name in sys.argv[1:]:
-    main([name + ".yaml", name, "--quiet"], standalone_mode=False)
-"""
-
-
-def test_all_methods_agree_with_mergekits_command_to_the_bit(
-    models: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # A Llama, which mergekit's command accepts; Cohere without query and key norms it refuses.
-    config = LlamaConfig(**{key: value for key, value in AYA.items() if key not in ("architectures", "model_type")})
-    config.architectures = ["LlamaForCausalLM"]
-    config.head_dim = 16
-    llamas = {name: write_model(tmp_path / name, weights(model), config.to_dict()) for name, model in models.items()}
-    for name in llamas:  # Llama's second norm of a layer
-        tensors = weights(llamas[name])
-        norms = {key: value.clone() for key, value in tensors.items() if "input_layernorm" in key}
-        extra = {key.replace("input", "post_attention"): value for key, value in norms.items()}
-        save_file(tensors | extra, llamas[name] / "model.safetensors", metadata={"format": "pt"})
-    for method, recipe in METHODS.items():
-        base = llamas["base"] if ROWS[method].needs_base else None
-        built = build_config(recipe, [llamas["first"], llamas["second"]], base)
-        (tmp_path / f"{method}.yaml").write_text(yaml.safe_dump(built))
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    subprocess.run(
-        [sys.executable, "-c", MERGEKIT_YAML, *METHODS], cwd=tmp_path, env=environment, check=True, capture_output=True
-    )
-    names = {}
-    exec(MERGEKIT_YAML[MERGEKIT_YAML.index("def") : MERGEKIT_YAML.index("torch.bernoulli =")], {"torch": torch}, names)
-    monkeypatch.setattr(torch, "bernoulli", names["every_second"])
-    for method, recipe in METHODS.items():
-        run(llamas, recipe, tmp_path / "ours" / method)
-        assert_same_bits(weights(tmp_path / "ours" / method), weights(tmp_path / method))
 
 
 MERGE_ALL = """
@@ -236,17 +181,19 @@ import torch
 from workflow_scripts.merge import with_mergekit
 for threads in (2, 4):
     torch.set_num_threads(threads)  # what mergekit's --num-threads does
-    for recipe, parents, base in json.loads(sys.argv[1]):
-        output = Path(f"with {threads}", recipe["method"])
+    for name, (recipe, parents, base) in json.loads(sys.argv[1]).items():
+        output = Path(f"with {threads}", name)
         with_mergekit.merge(recipe, [Path(p) for p in parents], Path(base) if base else None, output)
         assert torch.get_num_threads() == threads
 """
 
 
 def test_bits_do_not_depend_on_threads_paths_or_process(models: dict[str, Path], tmp_path: Path) -> None:
-    recipes = [*(METHODS | {"ties": TIES | {"rescale": True}}).values()]
-    parents = [str(models[name]) for name in ("first", "second")]
-    jobs = [(recipe, parents, str(models["base"]) if ROWS[recipe["method"]].needs_base else None) for recipe in recipes]
+    cases = [*CASES, case("ties", 3, rescale=True), case("nuslerp", base=True), case("multislerp", base=True)]
+    jobs = {}
+    for one in cases:
+        parents = [str(models[name]) for name in PARENTS[: one.parents]]
+        jobs[str(one)] = (completed(*one), parents, str(models["base"]) if one.base else None)
     subprocess.run(
         [sys.executable, "-c", MERGE_ALL, json.dumps(jobs)],
         env={**os.environ, "OMP_NUM_THREADS": "4", "PYTHONPATH": str(ROOT)},
@@ -255,15 +202,15 @@ def test_bits_do_not_depend_on_threads_paths_or_process(models: dict[str, Path],
     )
     ambient = torch.get_num_threads()
     torch.set_num_threads(1)
-    for recipe in recipes:
-        run(models, recipe, tmp_path / "with 1" / recipe["method"])
+    for one in cases:
+        run_case(models, one, tmp_path / "with 1" / str(one))
     torch.set_num_threads(ambient)
-    for method in METHODS:
-        files = sorted(file.name for file in (tmp_path / "with 1" / method).iterdir())
+    for one in cases:
+        files = sorted(file.name for file in (tmp_path / "with 1" / str(one)).iterdir())
         assert "model.safetensors" in files
         for name in files:
-            one, two, four = ((tmp_path / f"with {n}" / method / name).read_bytes() for n in (1, 2, 4))
-            assert one == two == four, (method, name)
+            contents = [(tmp_path / f"with {n}" / str(one) / name).read_bytes() for n in (1, 2, 4)]
+            assert contents[0] == contents[1] == contents[2], (str(one), name)
 
 
 def test_a_seed_decides_the_draws_and_leaves_torchs_generator_alone(models: dict[str, Path], tmp_path: Path) -> None:
@@ -279,6 +226,33 @@ def test_a_seed_decides_the_draws_and_leaves_torchs_generator_alone(models: dict
     assert not any(torch.equal(other[name], tensor) for name, tensor in weights(tmp_path / "once").items())
 
 
+@pytest.mark.parametrize("one", [case(name) for name in sorted(DRAW)], ids=str)
+def test_another_seed_gives_another_merge(far: dict[str, Path], tmp_path: Path, one: Case) -> None:
+    for name, seed in (("once", 5), ("again", 5), ("other", 6)):
+        run_case(far, one._replace(recipe=one.recipe | {"seed": seed}), tmp_path / name)
+    assert_same_bits(weights(tmp_path / "once"), weights(tmp_path / "again"))
+    once, other = weights(tmp_path / "once"), weights(tmp_path / "other")
+    assert not any(torch.equal(once[name], other[name]) for name in once)
+
+
+def test_arcee_fusion_draws_in_tensors_of_more_than_a_million_values_and_its_seed_decides(tmp_path: Path) -> None:
+    """It estimates quantiles from a sample of a million; smaller tensors are the same whatever the seed."""
+    generator = torch.Generator().manual_seed(0)
+    shapes = {"model.layers.0.large": (1001, 1000), "model.layers.0.small": (50, 40)}
+    base = {name: torch.randn(shape, generator=generator) for name, shape in shapes.items()}
+    other = {name: tensor + torch.randn(tensor.shape, generator=generator) for name, tensor in base.items()}
+    parents = [write_model(tmp_path / name, tensors) for name, tensors in (("base", base), ("other", other))]
+    torch.manual_seed(1)
+    found = {}
+    for name, changes in {"default": {}, "zero": {"seed": 0}, "one": {"seed": 1}}.items():
+        merge(METHODS["arcee_fusion"] | changes, parents, None, tmp_path / "merged" / name)
+        found[name] = weights(tmp_path / "merged" / name)
+    assert_same_bits(found["default"], found["zero"])
+    assert torch.equal(found["zero"]["model.layers.0.small"], found["one"]["model.layers.0.small"])
+    differ = found["zero"]["model.layers.0.large"] != found["one"]["model.layers.0.large"]
+    assert 0 < differ.float().mean() < 0.01
+
+
 def test_a_tensors_draws_are_its_own(models: dict[str, Path], tmp_path: Path) -> None:
     run(models, DARE, tmp_path / "whole")
     name = "model.layers.1.mlp.up_proj.weight"
@@ -291,6 +265,11 @@ def test_a_tensors_draws_are_its_own(models: dict[str, Path], tmp_path: Path) ->
     assert len({with_mergekit.draw_seed(seed, tensor) for seed in (1, 2) for tensor in ("a", "b")}) == 4
 
 
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="needs Linux")
 def test_nothing_of_a_parent_stays_open(models: dict[str, Path], tmp_path: Path) -> None:
     run(models, SLERP, tmp_path / "merged")
-    assert LoaderCache.loaders == {}
+    assert not is_open(models["first"])
+
+
+def is_open(model: Path) -> bool:
+    return str(model) in Path("/proc/self/maps").read_text()
