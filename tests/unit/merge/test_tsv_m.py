@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from tests.unit.merge.tiny import ROOT, assert_close, float64
-from tests.unit.merge.tiny import models as models  # the fixture
 from workflow_scripts.base import beside
 from workflow_scripts.merge import settings, with_mergekit
 from workflow_scripts.merge.methods import METHODS
