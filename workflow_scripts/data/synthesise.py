@@ -27,8 +27,8 @@ from workflow_scripts.store.outputs import write_rows
 
 # section of the config, key in it, requests -> answers in order
 Ask = Callable[[str, str, list[Request]], list[Answer]]
-PLACES = ("{NUMBER}", "{VARIANTS}", "{LANGUAGE}")  # of the rephraser's prompt, besides the seed
-PROMPT = prompts.Holds(("SEED",), (*PLACES, "prompt"))
+PLACES = ("NUMBER", "VARIANTS", "LANGUAGE")  # of the rephraser's prompt, besides the seed
+PROMPT = prompts.Holds(("SEED",), PLACES, answer="prompt")
 QUESTION = METRICS["harm"].questions[0]
 
 
@@ -172,7 +172,7 @@ def _rephrase(work: dict[str, Any], settings: dict[str, Any], seed: dict[str, An
     places = zip(PLACES, (str(number), str(work["variants"]), seed["language"]), strict=True)
     template = work["prompt"]
     for place, text in places:
-        template = template.replace(place, text)
+        template = template.replace(f"{{{place}}}", text)
     asked_with = request_parameters(settings)
     if "seed" in asked_with:
         asked_with["seed"] += number

@@ -31,4 +31,4 @@ def _holds(prompt: str) -> Holds:
     """What a judge's prompt must hold for the metrics that are asked for by it."""
     metrics = [metric for metric in METRICS.values() if metric.prompt == prompt]
     texts = {tag: None for metric in metrics for question in metric.questions for tag in question.texts}
-    return Holds(texts, sorted({metric.field for metric in metrics}))
+    return Holds(texts, answer=metrics[0].field)

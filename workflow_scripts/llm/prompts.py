@@ -24,11 +24,13 @@ class Holds(NamedTuple):
 
     Attributes:
         texts: tags, each of which has its place below the line ``---``.
-        words: what must stand in it besides, such as the name of the member of JSON that is read from the answer.
+        places: tags of what stands in it anywhere, such as a language.
+        answer: the member of JSON that is read from the answer, if one is.
     """
 
     texts: Iterable[str]
-    words: Iterable[str] = ()
+    places: Iterable[str] = ()
+    answer: str | None = None
 
 
 def names() -> list[str]:
@@ -58,13 +60,15 @@ def check(prompt_template: str, holds: Holds) -> None:
     """Raise where a prompt cannot be asked with, or its answer not be read.
 
     Raises:
-        UserError: it has no line ``---``, no place for a text below it, or lacks a word.
+        UserError: it has no line ``---``, lacks a place, or does not say which member of JSON is read.
     """
     _, line, below = prompt_template.partition("\n---\n")
     if not line:
         raise UserError(f"has no line --- between what is asked and the texts; {LOOKS}")
-    absent = [f"{place} below the line ---" for tag in holds.texts if (place := f"{{{tag}}}") not in below]
-    absent += [word for word in holds.words if word not in prompt_template]
+    absent = [f"{{{tag}}} below the line ---" for tag in holds.texts if f"{{{tag}}}" not in below]
+    absent += [f"{{{tag}}}" for tag in holds.places if f"{{{tag}}}" not in prompt_template]
+    if holds.answer and f'"{holds.answer}"' not in prompt_template:
+        absent.append(f'"{holds.answer}", the member of JSON that is read from the answer')
     if absent:
         raise UserError(f"has no {', no '.join(absent)}; {LOOKS}")
 

@@ -94,7 +94,10 @@ ROW = "lambda raw, language: raw"
         (f'"MIT", {{}}, {COLUMNS}, {ROW}', "languages is no table"),
         (f'"MIT", {{"en": Part(None, "train")}}, {COLUMNS}, {ROW}', "'en' has no tuple of Parts"),
         (f'"MIT", {{"en": ["train"]}}, {COLUMNS}, {ROW}', "'en' has no tuple of Parts"),
-        (f'"MIT", {{"en": (Part(None, "a", place="dev"),)}}, {COLUMNS}, {ROW}', "'en' has place='dev'; choose from: train"),
+        (
+            f'"MIT", {{"en": (Part(None, "a", place="dev"),)}}, {COLUMNS}, {ROW}',
+            "'en' has place='dev'; choose from: train",
+        ),
         (f'"MIT", {PART}, ["id"], {ROW}', "columns is no table"),
         (f'"MIT", {PART}, {{"id": "int"}}, {ROW}', "'id' holds 'int'; choose from: text, an id, a number"),
         (f'"MIT", {PART}, {COLUMNS}, "id"', "row is no function"),
@@ -115,7 +118,8 @@ def test_an_edited_file_is_read_again_and_leaves_nothing_beside_it(formats):
 
 
 def test_a_file_with_dataclasses_and_type_hints_works(formats):
-    text = "from __future__ import annotations\nfrom dataclasses import dataclass\n\n@dataclass\nclass Kind:\n    name: str\n"
+    text = "from __future__ import annotations\nfrom dataclasses import dataclass\n"
+    text += "@dataclass\nclass Kind:\n    name: str\n"
     (formats / "mine.py").write_text(text + FORMAT.format("MIT"))
     assert FORMATS["mine"].licence == "MIT"
 
