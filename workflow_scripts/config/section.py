@@ -3,7 +3,7 @@
 from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, GetCoreSchemaHandler
-from pydantic_core import CoreSchema, core_schema
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 T = TypeVar("T")
 
@@ -34,6 +34,10 @@ def _without_bools(schema: Any) -> Any:
         return schema
     if "type" not in schema:  # fields by name, or the choices of a union by tag
         return {name: _without_bools(inner) for name, inner in schema.items()}
+    if schema["type"] == "function-before" and schema["function"]["function"] is _no_bool:
+        return (
+            schema  # done before: pydantic keeps the schema of a section, and asks again wherever it is part of a type
+        )
     found = schema | {key: _without_bools(schema[key]) for key in INNER if key in schema}
     if found["type"] in ("int", "float"):
         return core_schema.no_info_before_validator_function(_no_bool, found)
@@ -42,8 +46,7 @@ def _without_bools(schema: Any) -> Any:
 
 def _no_bool(value: Any) -> Any:
     if isinstance(value, bool):
-        words = {True: "true (as YAML reads yes and on)", False: "false (as YAML reads no and off)"}
-        raise ValueError(f"input should be a number, not {words[value]}")
+        raise PydanticCustomError("bool_for_number", "Input should be a number")
     return value
 
 

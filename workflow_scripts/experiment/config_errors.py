@@ -197,9 +197,12 @@ def _set_aside(raw: dict[str, Any], path: Path, errors: Errors) -> None:
 
 def in_quotes(value: Any) -> str:
     """What to do about a value that is no text where text is due."""
-    words = {True: "yes and on", False: "no and off"}
-    read_so = f"YAML reads {words[value]} so: " if isinstance(value, bool) else ""
+    read_so = f"{_read_so(value)}: " if isinstance(value, bool) else ""
     return f"{read_so}put it in quotes if it is a name"
+
+
+def _read_so(value: bool) -> str:
+    return f"YAML reads {'yes and on' if value else 'no and off'} so"
 
 
 def _shown(value: Any) -> str:
@@ -226,6 +229,8 @@ def _words(mistake: Any) -> str:
             return f"{context['discriminator']} is missing; add it"
         case _:
             wrong = f"{message[0].lower()}{message[1:]}, not {_shown(value)}"
+            if mistake["type"] == "bool_for_number":
+                return f"{wrong}; {_read_so(value)}"
             may_be_name = isinstance(
                 value, {"string_type": int | float, "literal_error": bool}.get(mistake["type"], ())
             )

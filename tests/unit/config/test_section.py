@@ -87,12 +87,19 @@ def test_there_are_numbers_of_every_shape():
 @pytest.mark.parametrize(("section", "name", "annotation"), FIELDS)
 def test_yes_and_no_are_no_numbers(section, name, annotation, value):
     for given in at_numbers(annotation, value):
-        assert any("should be a number, not" in message for message in said(section, name, given)), given
+        assert any("should be a number" in message for message in said(section, name, given)), given
 
 
 @pytest.mark.parametrize("value", [1, 1.0, "1", 10_000_000, -1])
 @pytest.mark.parametrize(("section", "name", "annotation"), FIELDS)
 def test_numbers_are_numbers_and_those_of_a_command_line_too(section, name, annotation, value):
     for given in at_numbers(annotation, value):
-        assert not any("number" in message and "valid" in message for message in said(section, name, given)), given
-        assert not any("should be a number, not" in message for message in said(section, name, given)), given
+        assert not any("number" in message for message in said(section, name, given)), given
+
+
+def test_a_section_that_is_part_of_many_types_is_treated_once():
+    for _ in range(3):
+        adapter = TypeAdapter(dict[str, Suite])
+    assert str(adapter.core_schema).count("_no_bool") == 1, "its one number"
+    with pytest.raises(ValidationError, match="should be a number"):
+        adapter.validate_python({"a": {"source": "x", "metric": "harm", "per_language": True}})
