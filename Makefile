@@ -33,15 +33,16 @@ unit: .venv/ready
 check: .venv/ready
 	ruff check .
 	ruff format --check .
-	snakefmt --check Snakefile rules
+	snakefmt --check Snakefile workflow/Snakefile rules
 	snakemake --lint
+	snakemake --lint -s workflow/Snakefile
 	mypy
 	@$(RUN) lock_code --check
 
 fix: .venv/ready
 	ruff check --fix .
 	ruff format .
-	snakefmt Snakefile rules
+	snakefmt Snakefile workflow/Snakefile rules
 
 why: .venv/ready
 	@$(RUN) why --config $(CONFIG)
@@ -118,6 +119,8 @@ lock: .venv/ready
 	echo '# Made by `make lock` from requirements.in. Without torch's CUDA packages: a CUDA build of torch pins and brings its own.' > requirements.lock
 	$(BIN)/uv pip compile --universal --python-version 3.11 --no-annotate --no-header --quiet requirements.in \
 	    | grep -vE '^(nvidia-|triton|cuda-)' >> requirements.lock
+	sed -i '/^      - /d' envs/mixmerge.yaml
+	grep -v '^#' requirements.lock | sed 's/^/      - /' >> envs/mixmerge.yaml
 	echo '# Made by `make lock` from requirements-vllm.in, for Linux on x86-64 and Python 3.13, with CUDA.' > requirements-vllm.lock
 	$(BIN)/uv pip compile --python-version 3.13 --python-platform x86_64-manylinux_2_28 --no-annotate --no-header --quiet \
 	    requirements-vllm.in >> requirements-vllm.lock

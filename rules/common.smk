@@ -8,11 +8,19 @@ REQUIRED INPUTS: the config. OUTPUTS: none; only functions for the other rule fi
 
 import re
 import sys
+from pathlib import Path
 
-from workflow_scripts.base.errors import UserError
-from workflow_scripts.experiment import artifacts, provenance
-from workflow_scripts.forecast.resources import Needs, Requirements
-from workflow_scripts.run import session
+try:
+    from workflow_scripts.base.errors import UserError
+    from workflow_scripts.experiment import artifacts, provenance
+    from workflow_scripts.forecast.resources import Needs, Requirements
+    from workflow_scripts.run import session
+except ModuleNotFoundError as error:
+    if error.name.startswith("workflow_scripts"):
+        raise
+    lock = Path(str(workflow.current_basedir), "../requirements.lock").resolve()
+    print(f"{error.name}: is not installed where Snakemake runs; pip install -r {lock}", file=sys.stderr)
+    sys.exit(1)
 
 try:
     EXPERIMENT = session.load(config, workflow.configfiles)

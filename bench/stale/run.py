@@ -15,7 +15,7 @@ import yaml
 from workflow_scripts.base import hashing, work_counter
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-CODE = ["Snakefile", "code.lock", "rules", "workflow_scripts", "profiles", "published", "envs"]
+CODE = ["Snakefile", "code.lock", "rules", "workflow", "workflow_scripts", "profiles", "published", "envs"]
 RECIPE = re.compile(rb"\n(<!--|%) recipe [0-9a-f]{64}.*|<!-- recipe [0-9a-f]{64} -->")
 JOB = re.compile(r"^(?:local)?rule (\w+):$", re.MULTILINE)
 

@@ -5,11 +5,12 @@ to be put inside the package.  The folders of the config files reach every job b
 """
 
 import ast
-import importlib.util
+import json
 import os
 import sys
 import traceback
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 
@@ -22,9 +23,12 @@ KINDS = {"data.formats": "formats"}
 
 
 def use(configs: Iterable[Path]) -> None:
-    """Look beside these config files from now on, in this process and in those that it starts."""
-    folders = dict.fromkeys(str(config.resolve().parent) for config in configs)
-    os.environ[FOLDERS] = os.pathsep.join(folders)
+    """Look beside these config files from now on, in this process and in those that it starts.
+
+    Where they lie is what their paths say, links not followed; without any it is the working directory.
+    """
+    folders = dict.fromkeys(os.path.abspath(config.parent) for config in configs) or [os.getcwd()]
+    os.environ[FOLDERS] = json.dumps(list(folders))  # a path may hold any separator
 
 
 def names(kind: str, suffix: str = ".py") -> list[str]:
@@ -41,47 +45,60 @@ def find(kind: str, name: str, suffix: str = ".py") -> Path | None:
 
 
 def _folders() -> list[Path]:
-    return [Path(folder) for folder in os.environ.get(FOLDERS, "").split(os.pathsep) if folder]
+    return [Path(folder) for folder in json.loads(os.environ.get(FOLDERS) or "[]")]
+
+
+def read(path: Path) -> bytes:
+    """A user's file.
+
+    Raises:
+        UserError: it cannot be read.
+    """
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from None
 
 
 def module(path: Path) -> ModuleType:
-    """Run a user's Python file.
+    """What a user's Python file defines.
 
     Raises:
-        UserError: it is no Python, or raises.
+        UserError: it cannot be read, is no Python, or raises.
     """
-    spec = importlib.util.spec_from_file_location(f"beside_{path.parent.name}_{path.stem}", path)
-    assert spec is not None and spec.loader is not None
-    made = importlib.util.module_from_spec(spec)
+    return _run(path, read(path))
+
+
+@cache  # by content, and from the text: Python's own cache goes by seconds, and would lie beside the user's file
+def _run(path: Path, text: bytes) -> ModuleType:
+    made = ModuleType(f"beside_{path.parent.name}_{path.stem}")
+    made.__file__ = str(path)
     sys.modules[made.__name__] = made  # as dataclasses and type hints of the file expect
     try:
-        spec.loader.exec_module(made)
-    except Exception as error:
-        raise UserError(f"{path}{_line(error, path)}: {said(error)}") from None
+        exec(compile(text, str(path), "exec", dont_inherit=True), made.__dict__)
+    except (Exception, SystemExit) as error:
+        raise UserError(raised(error, path)) from None
     return made
 
 
-def said(error: BaseException) -> str:
-    """What an error of a user's code says, in one line."""
-    return " ".join(f"{type(error).__name__}: {error}".split())
-
-
-def _line(error: Exception, path: Path) -> str:
-    """Where in a user's file an error came up, as `, line 3`."""
-    if isinstance(error, SyntaxError):
-        return f", line {error.lineno}"
+def raised(error: BaseException, path: Path) -> str:
+    """What an error of a user's code says, and where in the file it came up, in one line."""
     lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
-    return f", line {lines[-1]}" if lines else ""
+    what: object = error
+    if isinstance(error, SyntaxError) and error.filename == str(path):
+        lines, what = [error.lineno], error.msg
+    at = f", line {lines[-1]}" if lines else ""
+    return " ".join(f"{path}{at}: {type(error).__name__}: {what}".split())
 
 
 def tree(path: Path) -> ast.Module:
     """The syntax of a user's file.
 
     Raises:
-        UserError: it is no Python, or no text.
+        UserError: it cannot be read, or is no Python.
     """
+    text = read(path)  # as bytes, since the file may say its encoding
     try:
-        return ast.parse(path.read_text(encoding="utf-8"))
+        return ast.parse(text, str(path))
     except (SyntaxError, ValueError) as error:
-        line = f", line {error.lineno}" if isinstance(error, SyntaxError) else ""
-        raise UserError(f"{path}{line}: {said(error)}") from None
+        raise UserError(raised(error, path)) from None

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from workflow_scripts.base.errors import UserError
 
 SCHEMA_VERSION = 1
+SPLITS = ("train", "validation", "test")
 
 ROWS = pa.schema(
     [

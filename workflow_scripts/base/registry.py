@@ -27,28 +27,30 @@ class Registry(Mapping[str, Row]):
     True
     """
 
-    def __init__(self, place: str, attribute: str) -> None:
+    def __init__(self, place: str, attribute: str, kind: type = object) -> None:
         """Rows of a place.
 
         Args:
             place: the sub-package below workflow_scripts, with dots, such as data.formats.
             attribute: the name that a row has in its file, such as FORMAT.
+            kind: what a row is.
         """
-        self.place, self.attribute = place, attribute
+        self.place, self.attribute, self.kind = place, attribute, kind
 
     def __getitem__(self, name: str) -> Row:
         """The row of a name.
 
         Raises:
             KeyError: there is no file of this name.
-            UserError: a user's file has the name of one of ours, cannot be run, or defines no row.
+            UserError: a user's file has the name of one of ours, cannot be run, or defines no row of the kind.
         """
         own = self.own(name)
         if own is None and name not in self.built_in():
             raise KeyError(name)
         module = beside.module(own) if own else importlib.import_module(f"workflow_scripts.{self.place}.{name}")
-        if not hasattr(module, self.attribute):
-            raise UserError(f"{own}: defines no {self.attribute}; see the files of workflow_scripts/{self.place}")
+        if not isinstance(getattr(module, self.attribute, None), self.kind):
+            see = f"see those of workflow_scripts/{self.place.replace('.', '/')}"
+            raise UserError(f"{own}: defines no `{self.attribute} = {self.kind.__name__}(...)`; {see}")
         row: Row = getattr(module, self.attribute)
         return row
 

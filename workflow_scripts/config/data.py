@@ -71,7 +71,9 @@ class DatasetSource(Section):
     revision: str | None = result(
         None, neutral=None, description="commit of the hub's repository; required for a hub id"
     )
-    format: Annotated[Name, result(description="a file of data/formats: which dataset it is")]
+    format: Annotated[
+        Name, result(description="which dataset it is: one of ours, or formats/<name>.py beside the config")
+    ]
     languages: Names | None = result(None, neutral=None, description="default: the experiment's that the dataset has")
     splits: dict[Split, Fraction] = result(
         {},
@@ -115,7 +117,9 @@ class SynthesisSource(Section):
     completers: Annotated[Names, structure(description="keys of `llms`: each answers every prompt")]
     judge: Annotated[Name, structure(description="key of `judges`: says by its prompt for harm which answers are safe")]
     variants: Annotated[int, result(ge=1, le=1000, description="prompts written per seed")]
-    prompt: Name = structure("rephrase-v1", description="prompt file in llm/prompt_files, for the rephraser")
+    prompt: Name = structure(
+        "rephrase-v1", description="for the rephraser: one of ours, or prompts/<name>.txt beside the config"
+    )
     splits: Distinct[Split] = result(
         ["train"], neutral=["train"], description="of the seeds that are used, and so paid for"
     )
@@ -181,7 +185,7 @@ class LlmTranslator(Section):
     """A language model that is asked to translate."""
 
     llm: Annotated[Name, structure(description="key of `llms`")]
-    prompt: Name = structure("translate-v1", description="prompt file in llm/prompt_files")
+    prompt: Name = structure("translate-v1", description="one of ours, or prompts/<name>.txt beside the config")
     max_tokens: int = result(512, neutral=512, ge=8, description="of a piece, counted as a third of its bytes")
     licence: str | None = structure(None, description="or terms of use; passed on to its translations")
 

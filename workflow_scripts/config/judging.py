@@ -41,8 +41,10 @@ class Judge(LLM):
     """A judge by its litellm model name; its secrets come from the environment only."""
 
     model: Annotated[str, result(description="litellm model name; mixmerge/rules is the miniature's rule-based judge")]
-    harm: Name = structure("harm-v1", description="prompt file in llm/prompt_files, for harm")
-    preference: Name = structure("preference-v1", description="prompt file, for preference")
+    harm: Name = structure(
+        "harm-v1", description="prompt for harm: one of ours, or prompts/<name>.txt beside the config"
+    )
+    preference: Name = structure("preference-v1", description="prompt for preference, likewise")
     max_tokens: int = result(256, neutral=256, ge=1)
     models: Names | None = structure(None, description="judge these and the baseline only; default: all")
     batch: bool = execution(

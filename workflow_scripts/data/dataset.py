@@ -11,7 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from workflow_scripts.base import hashing, hub, records
+from workflow_scripts.base import beside, hashing, hub, records
 from workflow_scripts.base.errors import UserError
 from workflow_scripts.base.job import Job
 from workflow_scripts.data.formats import FORMATS
@@ -20,6 +20,8 @@ from workflow_scripts.store.outputs import write_rows
 
 SHOWN = 3  # ids in an error
 BATCH = 2000  # rows that are Python objects at a time
+# What a format gives of a row; the rest is known from where the row stands.
+GIVEN = ("key", "id", "prompt", "completion", "rejected", "reference", "categories", "scope", "label")
 LEFT_OUT = "left out"  # the split of what no share of the config takes
 
 
@@ -37,7 +39,7 @@ def rows(work: dict[str, Any]) -> tuple[pa.Table, dict[str, Any]]:
     Raises:
         UserError: the dataset is not to be had, or is not what its format says; names the dataset, column and row.
     """
-    form, name = FORMATS[work["format"]], work["dataset"]
+    form, own, name = FORMATS[work["format"]], FORMATS.own(work["format"]), work["dataset"]
     found: list[Raw] = []
     left_out: Counter[str] = Counter()
     read = dict.fromkeys(work["languages"], 0)
@@ -57,6 +59,12 @@ def rows(work: dict[str, Any]) -> tuple[pa.Table, dict[str, Any]]:
                 except Problem as problem:
                     what = f"row {number}: {problem}; fix `revision` or `format`, or the files"
                     raise UserError(f"{name} ({part}): {what}") from None
+                except Exception as error:
+                    if own is None:
+                        raise
+                    raise UserError(f"{name} ({part}): row {number}: {beside.raised(error, own)}; fix it") from None
+                if own and (wrong := _wrong(row)):
+                    raise UserError(f"{name} ({part}): row {number}: {own}: `row` gave {wrong}")
                 if isinstance(row, str):
                     left_out[row] += 1
                     continue
@@ -87,7 +95,7 @@ def _split(work: dict[str, Any], key: str) -> str | None:
     if not work["splits"]:
         return None
     at, reached = int(hashing.rank(work["split_seed"], key), 16) / 16**64, 0.0
-    for split in ("train", "validation", "test"):
+    for split in records.SPLITS:
         reached += work["splits"].get(split, 0)
         if at < reached:
             return split
@@ -131,8 +139,33 @@ def _records(name: str, table: pa.Table, form: Format, part: Part) -> Iterator[t
 def _check_columns(raw: Raw, form: Format) -> None:
     for column, holds in form.columns.items():
         if not HOLDS[holds](raw[column]):
-            shown = repr(raw[column])
-            raise Problem(column, f"is not {holds}, but {shown if len(shown) <= 40 else f'{shown[:37]}...'}")
+            raise Problem(column, f"is not {holds}, but {_shown(raw[column])}")
+
+
+def _shown(value: Any) -> str:
+    shown = repr(value)
+    return shown if len(shown) <= 40 else f"{shown[:37]}..."
+
+
+def _wrong(row: Any) -> str | None:
+    """What a user's format gave that is neither a row of ours nor the reason why one is left out; None if it is."""
+    if isinstance(row, str):
+        return None if row else "an empty text; say why the row is left out"
+    if not isinstance(row, dict):
+        return f"{type(row).__name__}; give a table of our columns, or the reason why the row is left out"
+    if unknown := [column for column in row if column not in GIVEN]:
+        return f"a column '{unknown[0]}'; ours are {', '.join(GIVEN)}"
+    if row.get("key") in (None, ""):
+        return "no `key`; give what tells source prompts apart, such as an id"
+    if not isinstance(row.get("prompt"), str) or not row["prompt"].strip():
+        return "no prompt; give the reason why such a row is left out, such as 'empty'"
+    for column, value in row.items():
+        if column == "categories" and value is not None:
+            if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
+                return f"{_shown(value)} as categories; give a list of texts"
+        elif column != "key" and not isinstance(value, str | None):
+            return f"{_shown(value)} as {column}; give text"
+    return None
 
 
 def _check_joined(name: str, keys: dict[str, set[str]]) -> None:

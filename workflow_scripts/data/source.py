@@ -17,7 +17,6 @@ from workflow_scripts.base.job import Job
 from workflow_scripts.miniature import world
 from workflow_scripts.store.outputs import write_rows
 
-SPLITS = ("train", "validation", "test")
 BLOCK = 1 << 26  # bytes that a row of text may have
 
 
@@ -32,9 +31,9 @@ def rows(work: dict[str, Any], file: Path | None) -> pa.Table:
         return world.rows(work["world"], work["languages"], work["per_language"], work["seed"], work["name"])
     table = _read(file, work["columns"])
     columns = {field.name: _column(file, table, field, work) for field in records.ROWS}
-    for name, what in (("prompt", "text"), ("language", "text"), ("split", f"one of {', '.join(SPLITS)}")):
+    for name, what in (("prompt", "text"), ("language", "text"), ("split", f"one of {', '.join(records.SPLITS)}")):
         for number, value in enumerate(columns[name].to_pylist(), 1):
-            if not (value or "").strip() or (name == "split" and value not in SPLITS):
+            if not (value or "").strip() or (name == "split" and value not in records.SPLITS):
                 raise UserError(f"{file}: row {number} has {value!r} as {name}; give it {what}, or remove the row")
     ids = Counter(columns["id"].to_pylist())
     if twice := [name for name, count in ids.items() if count > 1 or name is None]:

@@ -27,7 +27,8 @@ from workflow_scripts.store.outputs import write_rows
 
 # section of the config, key in it, requests -> answers in order
 Ask = Callable[[str, str, list[Request]], list[Answer]]
-PLACES = ("{NUMBER}", "{VARIANTS}", "{LANGUAGE}")  # of the rephraser's prompt, besides the seed
+PLACES = ("NUMBER", "VARIANTS", "LANGUAGE")  # of the rephraser's prompt, besides the seed
+PROMPT = prompts.Holds(("SEED",), PLACES, answer="prompt")
 QUESTION = METRICS["harm"].questions[0]
 
 
@@ -89,12 +90,8 @@ def rows(work: dict[str, Any], seeds: pa.Table, ask: Ask) -> tuple[pa.Table, pa.
         punctuation and spaces count once, and those of all seeds, of every split, count as there already.
 
     Raises:
-        UserError: no seed is left to use, the prompt lacks a place, or requests failed after all retries.
+        UserError: no seed is left to use, or requests failed after all retries.
     """
-    if missing := [place for place in PLACES if place not in work["prompt"]]:
-        raise UserError(
-            f"sources.{work['name']}.prompt: has no {', '.join(missing)}; see rephrase-v1.txt for how it looks"
-        )
     every = seeds.to_pylist()
     chosen = [row for row in every if row["language"] in work["languages"] and row["split"] in work["splits"]]
     if not chosen:
@@ -175,7 +172,7 @@ def _rephrase(work: dict[str, Any], settings: dict[str, Any], seed: dict[str, An
     places = zip(PLACES, (str(number), str(work["variants"]), seed["language"]), strict=True)
     template = work["prompt"]
     for place, text in places:
-        template = template.replace(place, text)
+        template = template.replace(f"{{{place}}}", text)
     asked_with = request_parameters(settings)
     if "seed" in asked_with:
         asked_with["seed"] += number

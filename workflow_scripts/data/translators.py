@@ -22,6 +22,7 @@ from workflow_scripts.store import finished_work
 from workflow_scripts.store.append_only import AppendOnlyRows
 
 TAKEN = ("*.json", "*.safetensors", "*.model")
+PROMPT = prompts.Holds(("TEXT",), ("TARGET",))  # of a language model; {SOURCE} may stand in it as well
 COMMIT_EVERY = 200  # pieces that a power cut may cost
 MADE_BY = ("translator:nllb", "torch", "transformers", "tokenizers")  # of a job's code, what a piece becomes by
 

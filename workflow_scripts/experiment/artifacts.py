@@ -58,8 +58,11 @@ class Artifact:
     @cached_property
     def recipe(self) -> Recipe:
         """What decides it."""
-        code = self.pinned or code_lock.versions(self.units, (*self.stage.packages, *self.entry.packages))
-        return Recipe(self.stage.command, self.settings.deciding, dict(self.entry.inputs), dict(code))
+        own = [unit for unit in self.units if code_lock.is_own(unit)]  # the user's: part of the experiment, not of ours
+        ours = [unit for unit in self.units if unit not in own]
+        settings = self.settings.deciding | {unit: code_lock.version(unit) for unit in own}
+        code = self.pinned or code_lock.versions(ours, (*self.stage.packages, *self.entry.packages))
+        return Recipe(self.stage.command, settings, dict(self.entry.inputs), dict(code))
 
     @cached_property
     def params(self) -> dict[str, str]:

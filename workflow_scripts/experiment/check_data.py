@@ -13,7 +13,7 @@ from workflow_scripts.config.data import (
     WorldSource,
 )
 from workflow_scripts.config.experiment import Config
-from workflow_scripts.data import allocation
+from workflow_scripts.data import allocation, synthesise, translators
 from workflow_scripts.data.formats import FORMATS
 from workflow_scripts.experiment import checks, sources
 from workflow_scripts.experiment.config_errors import Errors
@@ -39,7 +39,7 @@ def check(config: Config, errors: Errors) -> None:
         at = f"translators.{name}"
         if isinstance(translator, LlmTranslator):
             errors.known(f"{at}.llm", translator.llm, "llms", config.llms, "LLM")
-            checks.prompt(f"{at}.prompt", translator.prompt, errors)
+            checks.prompt(f"{at}.prompt", translator.prompt, translators.PROMPT, errors)
         else:
             checks.pinned(at, translator.model, translator.revision, errors)
     for name, mixture in config.mixtures.items():
@@ -67,10 +67,10 @@ def _check_world(at: str, source: WorldSource, config: Config, errors: Errors) -
 
 
 def _check_dataset(at: str, source: DatasetSource, config: Config, errors: Errors) -> None:
-    if not errors.known(f"{at}.format", source.format, "", FORMATS, "format"):
-        return
     checks.languages(at, source.languages, config.languages, errors)
-    has = FORMATS[source.format].languages
+    if (form := checks.row(f"{at}.format", source.format, FORMATS, "format", errors)) is None:
+        return
+    has = form.languages
     for language in source.languages or []:
         if language not in has:
             errors.add(f"{at}.languages", f"{source.format} has no '{language}', only {', '.join(sorted(has))}")
@@ -102,7 +102,7 @@ def _check_synthesis(at: str, name: str, source: SynthesisSource, config: Config
     known = errors.known(f"{at}.judge", source.judge, "judges", config.judges, "judge")
     if known and config.judges[source.judge].model.startswith(RULES):
         errors.add(f"{at}.judge", f"'{source.judge}' knows the miniature's own prompts alone; name an LLM that judges")
-    checks.prompt(f"{at}.prompt", source.prompt, errors)
+    checks.prompt(f"{at}.prompt", source.prompt, synthesise.PROMPT, errors)
     _check_made_from(f"{at}.synthesise", name, config, errors)
     errors.known(f"{at}.synthesise", source.synthesise, "sources", config.sources, "source")
 

@@ -1,10 +1,16 @@
 """Checks that several sections need."""
 
 from pathlib import Path
+from typing import TypeVar
 
+from workflow_scripts.base import beside
+from workflow_scripts.base.errors import UserError
+from workflow_scripts.base.registry import Registry
 from workflow_scripts.experiment.config_errors import Errors
 from workflow_scripts.experiment.model import Model
-from workflow_scripts.llm.prompts import PROMPTS
+from workflow_scripts.llm import prompts
+
+Row = TypeVar("Row")
 
 
 def languages(at: str, chosen: list[str] | None, known: list[str], errors: Errors) -> None:
@@ -20,10 +26,29 @@ def pinned(at: str, place: str, revision: str | None, errors: Errors) -> None:
         errors.add(f"{at}.revision", f"{what}; fix the path, or pin the commit here")
 
 
-def prompt(at: str, name: str, errors: Errors) -> None:
-    """Whether there is a prompt of a name."""
-    if not (PROMPTS / f"{name}.txt").is_file():
-        errors.add(at, f"no file llm/prompt_files/{name}.txt; add it")
+def row(at: str, name: str, rows: Registry[Row], what: str, errors: Errors) -> Row | None:
+    """The row of a registry to which users add beside their config; None where it is not there or not usable."""
+    try:
+        if errors.known(at, name, "", rows, what, beside=f"{beside.KINDS[rows.place]}/{name}.py"):
+            return rows[name]
+    except UserError as error:
+        errors.add(at, str(error))
+    return None
+
+
+def prompt(at: str, name: str, holds: prompts.Holds, errors: Errors) -> None:
+    """Whether there is a prompt of a name, and whether it holds what it must."""
+    if not errors.known(at, name, "", prompts.names(), "prompt", beside=f"{prompts.KIND}/{name}.txt"):
+        return
+    try:
+        text = prompts.template(name)
+    except UserError as error:
+        errors.add(at, str(error))
+        return
+    try:
+        prompts.check(text, holds)
+    except UserError as error:
+        errors.add(at, f"prompt '{name}' {error}")
 
 
 def evaluated(at: str, name: str, models: dict[str, Model], errors: Errors) -> None:

@@ -1,7 +1,8 @@
 """Which code made a result: a version for each unit of work, which moves only when its results do.
 
 A unit is a stage (`mixture`), or of a stage that chooses from a registry one row (`train:dpo`): the row's own file and
-what the stage's work functions reach.  A row beside the user's config is a unit of its own (`formats/mine.py`).
+what the stage's work functions reach.  A row beside the user's config is a unit of its own (`formats/mine.py`), whose
+version is part of the experiment: it stands among a recipe's settings.
 
 `code.lock` in the repository holds two fingerprints of each unit of ours: `code`, of the code as it was locked, and
 `results`, of the code at which its results last changed.  A recipe holds `results` where the code here is the locked
@@ -59,10 +60,16 @@ def units() -> dict[str, tuple[str, ...]]:
 
 
 def units_of(stage: Stage, row: str | None) -> tuple[str, ...]:
-    """The units of a stage's artifact that uses a row of its registry; a row beside the config is a unit of its own."""
-    if stage.rows in beside.KINDS and beside.find(kind := beside.KINDS[stage.rows], row or ""):
-        return f"{stage.command}:{OWN}", f"{kind}/{row}.py"
-    return (f"{stage.command}:{row}" if stage.rows else stage.command,)
+    """The units of a stage's artifact that uses a row of its registry.
+
+    A row beside the config is a unit of its own; with it count the rows of ours from which it imports.
+    """
+    kind = beside.KINDS.get(stage.rows)
+    if kind is None or not (path := beside.find(kind, row or "")):
+        return (f"{stage.command}:{row}" if stage.rows else stage.command,)
+    ours, imported = Registry[object](stage.rows, "").built_in(), fingerprint.imported(path)
+    built_on = (f"{stage.command}:{name}" for name in ours if f"{stage.rows}.{name}" in imported)
+    return f"{stage.command}:{OWN}", f"{kind}/{row}.py", *built_on
 
 
 @cache
@@ -73,13 +80,18 @@ def now(unit: str, root: Path = fingerprint.ROOT) -> str:
 
 def parts(unit: str, root: Path = fingerprint.ROOT) -> dict[str, str]:
     """The definitions that a unit is made of, with a hash each."""
-    if unit.endswith(".py"):
+    if is_own(unit):
         return {unit: fingerprint.of_file(_own(unit))}
     found: dict[str, str] = {}
     for work in units()[unit]:
         module, _, name = work.partition(":")
         found |= fingerprint.of(module, name or "*", root)
     return found
+
+
+def is_own(unit: str) -> bool:
+    """Whether a unit is a user's file."""
+    return unit.endswith(".py")
 
 
 def _own(unit: str) -> Path:
@@ -96,7 +108,7 @@ def version(unit: str) -> str:
     Raises:
         UserError: it is a user's file that is not there, or no Python.
     """
-    return parts(unit)[unit] if unit.endswith(".py") else _version(unit)
+    return parts(unit)[unit] if is_own(unit) else _version(unit)
 
 
 @cache

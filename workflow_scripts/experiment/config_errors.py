@@ -64,14 +64,26 @@ class Errors:
         """Whether nothing of a section is set aside."""
         return section not in self._aside
 
-    def known(self, key: str, name: str, section: str, among: Collection[str], what: str) -> bool:
-        """Whether a name is among those that there are; a mistake if it is not, unless what it names was set aside."""
+    def known(
+        self, key: str, name: str, section: str, among: Collection[str], what: str, beside: str | None = None
+    ) -> bool:
+        """Whether a name is among those that there are; a mistake if it is not, unless what it names was set aside.
+
+        Args:
+            key: where the name stands.
+            name: of what must be there.
+            section: where such names come from.
+            among: those that there are.
+            what: they are.
+            beside: the file beside the config in which users may define one of this name.
+        """
         if name in among:
             return True
         if not any(fnmatch.fnmatchcase(name, pattern) for pattern in self._aside.get(section, [])):
             close = difflib.get_close_matches(name, among, n=1)
-            hint = f"did you mean {close[0]}?" if close else f"add it or choose from: {', '.join(among) or 'none'}"
-            self.add(key, f"no {what} '{name}'; {hint}")
+            add = f"add {beside} beside the config" if beside else "add it"
+            hint = f"did you mean {close[0]}?" if close else f"{add} or choose from: {', '.join(among) or 'none'}"
+            self.add(key, f"no {what} '{name}'; {hint}" + (f" (else {add})" if close and beside else ""))
         return False
 
 
@@ -185,9 +197,12 @@ def _set_aside(raw: dict[str, Any], path: Path, errors: Errors) -> None:
 
 def in_quotes(value: Any) -> str:
     """What to do about a value that is no text where text is due."""
-    words = {True: "yes and on", False: "no and off"}
-    read_so = f"YAML reads {words[value]} so: " if isinstance(value, bool) else ""
+    read_so = f"{_read_so(value)}: " if isinstance(value, bool) else ""
     return f"{read_so}put it in quotes if it is a name"
+
+
+def _read_so(value: bool) -> str:
+    return f"YAML reads {'yes and on' if value else 'no and off'} so"
 
 
 def _shown(value: Any) -> str:
@@ -214,6 +229,8 @@ def _words(mistake: Any) -> str:
             return f"{context['discriminator']} is missing; add it"
         case _:
             wrong = f"{message[0].lower()}{message[1:]}, not {_shown(value)}"
+            if mistake["type"] == "bool_for_number":
+                return f"{wrong}; {_read_so(value)}"
             may_be_name = isinstance(
                 value, {"string_type": int | float, "literal_error": bool}.get(mistake["type"], ())
             )

@@ -59,13 +59,28 @@ def of(module: str, name: str = "*", root: Path = ROOT) -> dict[str, str]:
 
 
 def of_file(path: Path) -> str:
-    """Fingerprint of a user's file, as of the package's code; what it imports is not followed.
+    """Fingerprint of a user's file, as of the package's code; what it imports is not followed (see `imported`).
 
     Raises:
         UserError: it is no Python.
     """
     statements = [s for s in beside.tree(path).body if not _is_skipped(s)]
     return hashlib.sha256(repr(_tree(statements)).encode()).hexdigest()[:12]
+
+
+def imported(path: Path) -> set[str]:
+    """The modules of this package that a user's file may import, by their names within the package.
+
+    Raises:
+        UserError: it is no Python.
+    """
+    names: list[str] = []
+    for node in ast.walk(beside.tree(path)):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+    return {name.removeprefix(f"{PACKAGE}.") for name in names if name.startswith(f"{PACKAGE}.")}
 
 
 def _reach(root: Path, start: Symbol) -> set[Symbol]:

@@ -7,6 +7,7 @@ from workflow_scripts.base import beside
 from workflow_scripts.config import reading
 from workflow_scripts.experiment import kept, table_of_models
 from workflow_scripts.experiment.artifacts import Artifacts
+from workflow_scripts.experiment.table_of_models import Experiment
 
 
 def parser(name: str, description: str | None) -> argparse.ArgumentParser:
@@ -27,5 +28,10 @@ def experiment(name: str, description: str | None, arguments: list[str]) -> Arti
 
 def read(config: Path) -> Artifacts:
     """The artifacts of an experiment's file."""
+    return kept.with_kept(load(config))
+
+
+def load(config: Path) -> Experiment:
+    """The experiment of a file, with what lies beside it."""
     beside.use([config])
-    return kept.with_kept(table_of_models.load(reading.read(config)))
+    return table_of_models.load(reading.read(config))

@@ -1,5 +1,6 @@
 """What the rows of a source go back to, and the languages they are in, as far as the config alone says."""
 
+from workflow_scripts.base.errors import UserError
 from workflow_scripts.config.data import DERIVED, DatasetSource, SynthesisSource, TranslateSource, WorldSource
 from workflow_scripts.config.experiment import Config
 from workflow_scripts.data.formats import FORMATS
@@ -19,7 +20,7 @@ def _made_from(source: str, config: Config) -> str | None:
 
 
 def spoken(source: str, config: Config) -> list[str] | None:
-    """The languages of a source; None where only its file says them."""
+    """The languages of a source; None where only its file says them, or its format cannot be used."""
     way = lineage(source, config)
     if len(way) > len(set(way)) or way[-1] not in config.sources:
         return None
@@ -27,7 +28,10 @@ def spoken(source: str, config: Config) -> list[str] | None:
         case WorldSource(languages=languages):
             return list(languages or config.languages)
         case DatasetSource(languages=languages, format=name):
-            has = FORMATS[name].languages if name in FORMATS else {}
+            try:
+                has = FORMATS[name].languages
+            except (KeyError, UserError):
+                return None  # which check_data says
             return [language for language in languages or config.languages if language in has]
         case TranslateSource(translate=original, languages=languages):
             known = spoken(original, config)

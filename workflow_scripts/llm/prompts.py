@@ -1,7 +1,7 @@
 """The prompts of judges, translators and rephrasers: a text file each, in which foreign texts stand in fences.
 
-What models and strangers wrote is hostile: it may imitate the prompt's structure or address the reader.  So each text
-stands in a fence whose code no text contains.
+The user's own lie in `prompts/` beside their config.  What models and strangers wrote is hostile: it may imitate the
+prompt's structure or address the reader.  So each text stands in a fence whose code no text contains.
 """
 
 import hashlib
@@ -9,24 +9,68 @@ import json
 import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+from workflow_scripts.base import beside
 from workflow_scripts.base.errors import UserError
 
-PROMPTS = Path(__file__).parent / "prompt_files"
+OURS = Path(__file__).parent / "prompt_files"
+KIND = "prompts"  # the folder beside the config
+LOOKS = "docs/judges.md says what a prompt holds"
+
+
+class Holds(NamedTuple):
+    """What a prompt must hold.
+
+    Attributes:
+        texts: tags, each of which has its place below the line ``---``.
+        places: tags of what stands in it anywhere, such as a language.
+        answer: the member of JSON that is read from the answer, if one is.
+    """
+
+    texts: Iterable[str]
+    places: Iterable[str] = ()
+    answer: str | None = None
+
+
+def names() -> list[str]:
+    """The names of all prompts, with their versions, such as harm-v1."""
+    return sorted({*(path.stem for path in OURS.glob("*.txt")), *beside.names(KIND, ".txt")})
 
 
 def template(name: str) -> str:
-    """The text of a judge's prompt, by its name with its version, such as harm-v1.
+    """The text of a prompt.
 
     Raises:
-        UserError: there is none of this name.
+        UserError: there is none of this name, it cannot be read, or a user's has the name of one of ours.
     """
-    path = PROMPTS / f"{name}.txt"
-    if path not in set(PROMPTS.glob("*.txt")):
-        known = ", ".join(sorted(path.stem for path in PROMPTS.glob("*.txt")))
-        raise UserError(f"judges: no prompt {name!r} in {PROMPTS.name}; there are {known}")
-    return path.read_text(encoding="utf-8")
+    ours, own = OURS / f"{name}.txt", beside.find(KIND, name, ".txt")
+    is_ours = ours in set(OURS.glob("*.txt"))
+    if own and is_ours:
+        raise UserError(f"{own}: mixmerge has a prompt {name} of its own; give the file another name")
+    if not own and not is_ours:
+        raise UserError(f"no prompt {name!r}; there are {', '.join(names())}")
+    try:
+        return (own or ours).read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{own or ours}: cannot be read ({error}); save it as text in UTF-8") from None
+
+
+def check(prompt_template: str, holds: Holds) -> None:
+    """Raise where a prompt cannot be asked with, or its answer not be read.
+
+    Raises:
+        UserError: it has no line ``---``, lacks a place, or does not say which member of JSON is read.
+    """
+    _, line, below = prompt_template.partition("\n---\n")
+    if not line:
+        raise UserError(f"has no line --- between what is asked and the texts; {LOOKS}")
+    absent = [f"{{{tag}}} below the line ---" for tag in holds.texts if f"{{{tag}}}" not in below]
+    absent += [f"{{{tag}}}" for tag in holds.places if f"{{{tag}}}" not in prompt_template]
+    if holds.answer and f'"{holds.answer}"' not in prompt_template:
+        absent.append(f'"{holds.answer}", the member of JSON that is read from the answer')
+    if absent:
+        raise UserError(f"has no {', no '.join(absent)}; {LOOKS}")
 
 
 def messages(prompt_template: str, texts: dict[str, str]) -> list[dict[str, str]]:
@@ -47,9 +91,8 @@ def messages(prompt_template: str, texts: dict[str, str]) -> list[dict[str, str]
     <<<END 075b023b6349e595>>>
     Say!
     """
-    system, line, user = prompt_template.partition("\n---\n")
-    if absent := [tag for tag in texts if f"{{{tag}}}" not in user] or ([] if line else ["---"]):
-        raise UserError(f"judges: the prompt has no {', '.join(absent)}; see {PROMPTS.name} for how it looks")
+    check(prompt_template, Holds(texts))
+    system, _, user = prompt_template.partition("\n---\n")
     code = nonce(texts.values())
     fenced = {f"{{{tag}}}": f"<<<{tag} {code}>>>\n{text}\n<<<END {code}>>>" for tag, text in texts.items()}
     # All at once: a text that holds another's place keeps it as it is.

@@ -1,28 +1,24 @@
 """Command: keep what other code or versions made, or have it made again: KEEP and REDO are patterns of units."""
 
-import argparse
 import json
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
-from pathlib import Path
 
 from workflow_scripts.base.errors import UserError
-from workflow_scripts.config import reading
-from workflow_scripts.experiment import code_lock, kept, provenance, table_of_models
+from workflow_scripts.experiment import code_lock, kept, options, provenance
 from workflow_scripts.experiment.artifacts import Artifact, artifacts
 from workflow_scripts.store import finished_work
 
 
 def main(arguments: list[str]) -> None:
     """Command line."""
-    parser = argparse.ArgumentParser(prog="keep", description=__doc__)
-    parser.add_argument("--config", type=Path, required=True)
+    parser = options.parser("keep", __doc__)
     parser.add_argument("--keep", nargs="*", default=[], metavar="UNIT")
     parser.add_argument("--redo", nargs="*", default=[], metavar="UNIT")
     given = parser.parse_args(arguments)
     check_patterns(given.keep, "KEEP")
     check_patterns(given.redo, "REDO")
-    experiment = table_of_models.load(reading.read(given.config))
+    experiment = options.load(given.config)
     notes, counts = kept.read(experiment), {"kept": 0, "redone": 0}
     for artifact, made in kept.stale_by_code(artifacts(experiment)):  # what is kept already may be redone after all
         path, recipe = str(artifact.path), provenance.carried(artifact)

@@ -265,7 +265,6 @@ def test_what_a_seed_says_stays_in_its_fence():
     ("changed", "message"),
     [
         ({"languages": ["es"]}, "made: the seeds have no rows in es of train"),
-        ({"prompt": "x\n---\n{SEED} {NUMBER}"}, r"prompt: has no \{VARIANTS\}, \{LANGUAGE\}"),
     ],
 )
 def test_what_cannot_work_is_named_before_anything_is_asked(changed, message):

@@ -95,8 +95,8 @@ def put(key, value, *changed):
         put("generation/top_p", 0.5),
         put("judges/other/model", "provider/newer", "scores other .*", "source synthetic"),
         put("judges/other/temperature", 0.5, "scores other .*", "source synthetic"),
-        put("judges/other/harm", "preference-v1", "scores other .* (redteam|native)", "source synthetic"),
-        put("judges/other/preference", "harm-v1", "scores other .* general.*"),
+        put("judges/other/harm", "harm-short", "scores other .* (redteam|native)", "source synthetic"),
+        put("judges/other/preference", "preference-short", "scores other .* general.*"),
         put("judges/third", {"model": "provider/model"}, "scores third .*"),
         # Items
         put("tables/table1/caption", "Other words", "table table1"),

@@ -31,7 +31,11 @@ MISTAKES = {
     "too many prompts": ({"suites/redteam/per_language": 11}, ["suites.redteam: needs 11 test rows per language"]),
     "a suite of no rows": ({"suites/general/split": "validation"}, ["suites.general: needs 1 validation rows"]),
     "a dataset of the hub without a revision": ({"sources/new": dataset(revision=None)}, ["sources.new.revision: no folder 'lab/data', and a hub id needs a commit"]),
-    "a format that is not known": ({"sources/new": dataset(format="aya_redteming")}, ["sources.new.format: no format 'aya_redteming'; did you mean aya_redteaming?"]),
+    "a format that is not known": ({"sources/new": dataset(format="aya_redteming")}, ["sources.new.format: no format 'aya_redteming'; did you mean aya_redteaming? (else add formats/aya_redteming.py beside the config)"]),
+    "what follows from a format that is not known": (
+        {"sources/new": dataset(format="mine"), "suites/new": {"source": "new", "metric": "harm"}, "mixtures/mix/parts": {"new": 1.0}},
+        ["sources.new.format: no format 'mine'; add formats/mine.py beside the config or choose from: aya_redteaming, dolly_200"],
+    ),
     "shares above one": ({"sources/new": dataset(splits={"train": 0.9, "test": 0.2})}, ["sources.new.splits: shares sum to 1.1; make them sum to 1 or less"]),
     "a language that a dataset lacks": (
         {"sources/new": dataset(format="ultrafeedback_binarized", languages=["en", "fr"])},
@@ -79,7 +83,7 @@ MISTAKES = {
     ),
     "a translator that no language model is": (
         {"translators/gpt": {"llm": "gpt", "prompt": "no-such"}},
-        ["translators.gpt.llm: no LLM 'gpt'", "translators.gpt.prompt: no file llm/prompt_files/no-such.txt"],
+        ["translators.gpt.llm: no LLM 'gpt'", "translators.gpt.prompt: no prompt 'no-such'; add prompts/no-such.txt beside the config or choose from: harm-short, harm-v1"],
     ),
     "an unknown key of a translator": ({"translators/nllb": {**NLLB, "beam": 2}}, ["translators.nllb.beam: unknown key"]),
     "a file that is not there": ({"sources/mine": {"file": "no/such.jsonl"}}, ["sources.mine.file: no file 'no/such.jsonl'; give its path"]),

@@ -7,7 +7,15 @@ from tests.unit.experiment.checked import check
 
 # edits -> beginnings of the lines that must be said, and no others
 MISTAKES = {
-    "no such judge prompt": ({"judges/rules/harm": "harm-v9"}, ["judges.rules.harm: no file llm/prompt_files/harm-v9.txt"]),
+    "no such judge prompt": ({"judges/rules/harm": "harm-v9"}, ["judges.rules.harm: no prompt 'harm-v9'; did you mean harm-v1? (else add prompts/harm-v9.txt beside the config)"]),
+    "a prompt that is for another question": (
+        {"judges/rules/harm": "preference-v1", "judges/rules/preference": "translate-v1"},
+        [
+            "judges.rules.harm: prompt 'preference-v1' has no {RESPONSE} below the line ---, no \"verdict\", the member",
+            "judges.rules.preference: prompt 'translate-v1' has no {PROMPT} below the line ---, no {RESPONSE_A} below",
+        ],
+    ),
+    "prompts of one's own": ({"judges/rules/harm": "harm-short", "judges/rules/preference": "preference-short"}, []),
     "faults of another judge": (
         {"judges/gpt": {"model": "openai/gpt", "faults": {"unreadable": 0.1}}},
         ["judges.gpt.faults: only mixmerge/rules can be given faults; remove them"],

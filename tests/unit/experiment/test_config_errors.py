@@ -49,6 +49,10 @@ MISTAKES = {
     ),
     "unknown key of a synthesis": ({"sources/made": synthesis(rephraze=1), **LLMS}, ["sources.made.rephraze: unknown"]),
     "unknown key of an LLM": ({"llms/writer": {"model": "m", "harm": "x"}}, ["llms.writer.harm: unknown key"]),
+    "booleans for numbers": (
+        {"training/sft/epochs": True, "seeds": [False], "merging/slerp/t": True},
+        ["seeds.0: input should be a number, not false; YAML reads no and off so", "training.sft.epochs: input should be a number, not true; YAML reads yes and on so", "merging.slerp.t: input should be a number, not true"],
+    ),
     "a boolean for a language": ({"languages": ["en", False]}, ["languages.1: input should be a valid string, not false; YAML reads no and off so: put it in quotes if it is a name"]),
     "a boolean for a label": ({"tables/table1/rows": {False: "base"}}, ["tables.table1.rows: has a key that is false; YAML reads no and off so: put it in quotes if it is a name"]),
     "a boolean for a choice": ({"sources/mine": {"file": "config.yaml", "labels": {"a": True}}}, ["sources.mine.labels.a: input should be 'harmful' or 'harmless', not true; YAML reads yes and on so"]),

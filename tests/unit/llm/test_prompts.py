@@ -47,7 +47,9 @@ def test_the_same_question_is_the_same_request():
     assert first == second != third
 
 
-@pytest.mark.parametrize(("text", "says"), [("x\n---\n{PROMPT}", "RESPONSE"), ("{PROMPT} {RESPONSE}", "PROMPT")])
+@pytest.mark.parametrize(
+    ("text", "says"), [("x\n---\n{PROMPT}", "{RESPONSE} below"), ("{PROMPT} {RESPONSE}", "line ---")]
+)
 def test_a_prompt_without_a_place_for_a_text_is_refused(text, says):
     with pytest.raises(UserError, match=says):
         messages(text, {"PROMPT": "a", "RESPONSE": "b"})

@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from workflow_scripts.base import records
+
 
 class Part(NamedTuple):
     """Rows of one language in one split of a dataset.
@@ -47,6 +49,9 @@ class Format:
         row: from a row of the dataset and its language to fields of records.ROWS, with `key` for the source prompt, or
             to the reason why the row is left out.
         is_joined: whether every language has the same source prompts.
+
+    Raises:
+        ValueError: a field does not hold what it is for.
     """
 
     licence: str
@@ -54,6 +59,27 @@ class Format:
     columns: Mapping[str, str]
     row: Callable[[Raw, str], Raw | str]
     is_joined: bool = False
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.licence, str) or not self.licence:
+            raise ValueError("licence is no text; name the one on the dataset's card")
+        if not isinstance(self.languages, Mapping) or not self.languages:
+            raise ValueError("languages is no table; give each language code its Parts")
+        for language, parts in self.languages.items():
+            if not isinstance(parts, tuple) or not parts or not all(isinstance(part, Part) for part in parts):
+                raise ValueError(f"languages: '{language}' has no tuple of Parts, such as (Part(None, \"train\"),)")
+            for part in parts:
+                if part.place not in records.SPLITS:
+                    raise ValueError(
+                        f"languages: '{language}' has place='{part.place}'; choose from: {', '.join(records.SPLITS)}"
+                    )
+        if not isinstance(self.columns, Mapping) or not self.columns:
+            raise ValueError("columns is no table; name each column that `row` reads, with what it holds")
+        for column, holds in self.columns.items():
+            if holds not in HOLDS:
+                raise ValueError(f"columns: '{column}' holds {holds!r}; choose from: {', '.join(HOLDS)}")
+        if not callable(self.row):
+            raise ValueError("row is no function")
 
 
 def _is_messages(value: Any) -> bool:

@@ -104,7 +104,7 @@ def test_what_a_batch_asks_is_all_that_the_judge_is_asked_about_a_model():
     ("key", "value", "changes"),
     [
         ("judges/other/max_tokens", 9, True),
-        ("judges/other/harm", "preference-v1", True),
+        ("judges/other/harm", "harm-short", True),
         ("suites/more", {"source": "redteam", "metric": "harm"}, True),
         ("judges/other/rpm", 9, False),
         ("judges/rules/max_tokens", 9, False),
