@@ -26,7 +26,9 @@ def main(arguments: list[str]) -> None:
         return
     own, output = map(Path, arguments)
     try:
-        table = {own.stem: describe(registered(own))}
+        method = registered(own)
+        _check_names(own, [one.name for one in method.spec.parameters])
+        table = {own.stem: describe(method)}
     except PydanticUserError as error:  # raised by the type of a parameter
         raise UserError(f"{own}: {str(error).splitlines()[0]}; give the parameter a type that YAML can spell") from None
     partial = output.with_suffix(f".{os.getpid()}")
@@ -51,7 +53,6 @@ def registered(own: Path) -> merge_methods.MergeMethod:
     new = [method for method in merge_methods.registered_methods() if id(method) not in before]
     for method in new:
         if method.spec.name == own.stem:
-            _check_names(own, [one.name for one in method.spec.parameters])
             return method
     names = ", ".join(method.spec.name for method in new) or "nothing"
     raise UserError(

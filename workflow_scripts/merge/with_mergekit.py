@@ -23,7 +23,7 @@ import numpy as np
 import torch
 from safetensors import safe_open
 
-from workflow_scripts.base import beside, work_counter
+from workflow_scripts.base import work_counter
 from workflow_scripts.base.errors import UserError
 from workflow_scripts.merge import methods, settings
 from workflow_scripts.models import directory
@@ -223,7 +223,8 @@ def _in_a_line(method: str, name: str) -> Iterator[None]:
     try:
         yield
     except (Exception, SystemExit) as error:
-        raise UserError(f"merge by {method}: {name}: {beside.said(error)}") from error
+        what = " ".join(f"{type(error).__name__}: {error}".split())
+        raise UserError(f"merge by {method}: {name}: {what}") from error
 
 
 @contextlib.contextmanager

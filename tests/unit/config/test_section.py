@@ -8,6 +8,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from workflow_scripts.config.data import Suite
 from workflow_scripts.config.experiment import Config  # imports every section
+from workflow_scripts.config.merge_methods import BUILT_IN
+from workflow_scripts.config.merging import section as merging
 from workflow_scripts.config.section import Name, Section
 
 
@@ -60,7 +62,7 @@ def keys(annotation):
 
 FIELDS = [
     pytest.param(section, field.alias or name, field.annotation, id=f"{section.__name__}.{name}")
-    for section in sections()
+    for section in dict.fromkeys([*sections(), *map(merging, BUILT_IN.values())])
     for name, field in section.model_fields.items()
     if list(at_numbers(field.annotation, 0))
 ]
@@ -79,7 +81,13 @@ def test_there_are_numbers_of_every_shape():
     assert Config in sections()
     names = {param.id for param in FIELDS}
     assert {"Training.epochs", "Training.betas", "Training.scheduler_options", "Config.seeds"} <= names
-    assert {"Mixture.parts", "DatasetSource.splits", "Ties.lambda_", "Ties.weights", "Gradient.layers"} <= names
+    assert {
+        "Mixture.parts",
+        "DatasetSource.splits",
+        "Merging by ties.lambda",
+        "Merging by ties.weights",
+        "Gradient.layers",
+    } <= names
     assert len(FIELDS) > 80
 
 

@@ -4,6 +4,7 @@ The files of `beside/merge_methods` are written as the methods that others have 
 """
 
 import io
+import json
 import os
 import shutil
 import subprocess
@@ -68,7 +69,6 @@ def described(monkeypatch: pytest.MonkeyPatch) -> Described:
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, described: Described) -> Iterator[Path]:
     """The folder beside a config that is in use; what its files register is forgotten in the end."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv(beside.FOLDERS, "")
     beside.use([tmp_path / "config.yaml"])
     before = dict(registry._METHODS)
     shutil.copytree(BESIDE / "merge_methods", tmp_path / "merge_methods")
@@ -110,7 +110,7 @@ def test_a_config_is_checked_without_torch_and_the_file_runs_in_a_process_of_its
         "settings.check({'method': 'weighted_average', 'weights': [0.5, 1]}, 2, False); "
         "sys.exit('torch' in sys.modules)"
     )
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), beside.FOLDERS: str(BESIDE)}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), beside.FOLDERS: json.dumps([str(BESIDE)])}
     done = subprocess.run([sys.executable, "-c", check], cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     assert len(list(tmp_path.glob("results/.code/merge_method-*.json"))) == 1
@@ -232,7 +232,10 @@ def text(body: str = "return group.tensors[0]", end: str = "register(mine)", par
         (text(end=""), r"merge_methods/mine\.py: registers nothing, not mine; end it with `register"),
         (text(end="").replace("mine", "other") + "register(other)\n", r"mine\.py: registers other, not mine; "),
         (text(end="register(mine)\nraise ValueError('a\\nb')"), r"mine\.py, line 12: ValueError: a b$"),
-        (text(end="register(mine)\nsys.exit('usage: mine')"), r"merge_methods/mine\.py: cannot be run: usage: mine$"),
+        (
+            text(end="register(mine)\nsys.exit('usage: mine')"),
+            r"merge_methods/mine\.py: line 12: SystemExit: usage: mine$",
+        ),
         (text(end="register(mine); register(mine)"), r"mine\.py, line 11: ValueError: .*'mine' is already registered"),
         (text().replace('name="mine"', 'name="linear"'), r"mine\.py, line 11: ValueError: .*'linear' is already"),
         # What was written for mergekit before 0.1.5, which is what most of the published ones are.

@@ -13,7 +13,7 @@ from workflow_scripts.merge.methods import METHODS
 
 @pytest.fixture(autouse=True)
 def _beside_the_config(own_folder, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(beside.FOLDERS, str(ROOT))
+    beside.use([ROOT / "config.yaml"])
 
 
 def nearest(vectors: np.ndarray) -> np.ndarray:
