@@ -234,7 +234,7 @@ def text(body: str = "return group.tensors[0]", end: str = "register(mine)", par
         (text(end="register(mine)\nraise ValueError('a\\nb')"), r"mine\.py, line 12: ValueError: a b$"),
         (
             text(end="register(mine)\nsys.exit('usage: mine')"),
-            r"merge_methods/mine\.py: line 12: SystemExit: usage: mine$",
+            r"mine\.py, line 12: SystemExit: usage: mine$",
         ),
         (text(end="register(mine); register(mine)"), r"mine\.py, line 11: ValueError: .*'mine' is already registered"),
         (text().replace('name="mine"', 'name="linear"'), r"mine\.py, line 11: ValueError: .*'linear' is already"),
