@@ -212,6 +212,13 @@ def test_a_prompt_by_the_name_of_one_of_ours_and_one_that_is_no_text_are_refused
     )
 
 
+def test_the_prompt_of_the_docs_is_one_for_harm(folder):
+    docs = (Path(__file__).parents[3] / "docs/judges.md").read_text(encoding="utf-8")
+    (text,) = re.findall(r"```text\n(.*?)```", docs, re.S)
+    (folder / "prompts/strict-v1.txt").write_text(text)
+    check({"judges/rules/harm": "strict-v1"}, [])
+
+
 def test_no_path_is_a_prompt(folder):
     (folder / "secret.txt").write_text(PROMPT)
     assert beside.find("prompts", "../secret", ".txt") is None
