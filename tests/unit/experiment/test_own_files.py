@@ -196,7 +196,7 @@ def test_a_prompt_that_cannot_be_asked_with_is_refused_before_any_job(folder, te
         "harm": "judges.gpt.harm",
         "preference": "judges.gpt.preference",
     }
-    wanted = [f"{place}: prompt 'mine' {said[kind]}" for kind, place in places.items() if kind in said]
+    wanted = [f"{place}: mine: the prompt {said[kind]}" for kind, place in places.items() if kind in said]
     check({**ASKED, **JUDGED}, wanted)
 
 
@@ -206,8 +206,8 @@ def test_a_prompt_by_the_name_of_one_of_ours_and_one_that_is_no_text_are_refused
     check(
         {"judges/rules/preference": "bytes"},
         [
-            f"judges.rules.harm: {folder / 'prompts/harm-v1.txt'}: mixmerge has a prompt harm-v1 of its own; give the",
-            f"judges.rules.preference: {folder / 'prompts/bytes.txt'}: cannot be read ('utf-8' codec can't decode",
+            f"judges.rules.harm: harm-v1: {folder / 'prompts/harm-v1.txt'}: mixmerge has a prompt harm-v1 of its own",
+            f"judges.rules.preference: bytes: {folder / 'prompts/bytes.txt'}: cannot be read ('utf-8' codec",
         ],
     )
 
