@@ -141,6 +141,15 @@ def test_a_deployed_workflow_takes_code_from_a_tag_and_a_format_from_beside_its_
     assert refused.status == 1 and "sources.robots.format: " in refused.output and "Traceback" not in refused.output
 
 
+def test_a_package_that_is_missing_where_snakemake_runs_is_one_line_that_says_what_to_install(new: Run) -> None:
+    stub = new.folder / "stub/pyarrow.py"
+    stub.parent.mkdir()
+    stub.write_text("raise ModuleNotFoundError('no pyarrow', name='pyarrow')")
+    refused = Run(new.folder, new.code, new.config, {"PYTHONPATH": str(stub.parent)}).snakemake()
+    line = f"pyarrow: is not installed where Snakemake runs; pip install -r {new.code.resolve()}/requirements.lock\n"
+    assert refused.status == 1 and line in refused.output and "Traceback" not in refused.output
+
+
 def test_a_second_run_is_refused_while_the_first_is_alive(other: Run) -> None:
     first = other.start(other.folder / "first.meter", "slow.txt")
     try:

@@ -35,9 +35,7 @@ def _without_bools(schema: Any) -> Any:
     if "type" not in schema:  # fields by name, or the choices of a union by tag
         return {name: _without_bools(inner) for name, inner in schema.items()}
     if schema["type"] == "function-before" and schema["function"]["function"] is _no_bool:
-        return (
-            schema  # done before: pydantic keeps the schema of a section, and asks again wherever it is part of a type
-        )
+        return schema  # done: pydantic keeps the schema of a section, and asks again where it is part of a type
     found = schema | {key: _without_bools(schema[key]) for key in INNER if key in schema}
     if found["type"] in ("int", "float"):
         return core_schema.no_info_before_validator_function(_no_bool, found)

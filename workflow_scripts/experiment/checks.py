@@ -38,17 +38,11 @@ def row(at: str, name: str, rows: Registry[Row], what: str, errors: Errors) -> R
 
 def prompt(at: str, name: str, holds: prompts.Holds, errors: Errors) -> None:
     """Whether there is a prompt of a name, and whether it holds what it must."""
-    if not errors.known(at, name, "", prompts.names(), "prompt", beside=f"{prompts.KIND}/{name}.txt"):
-        return
-    try:
-        text = prompts.template(name)
-    except UserError as error:
-        errors.add(at, str(error))
-        return
-    try:
-        prompts.check(text, holds)
-    except UserError as error:
-        errors.add(at, f"prompt '{name}' {error}")
+    if errors.known(at, name, "", prompts.names(), "prompt", beside=f"{prompts.KIND}/{name}.txt"):
+        try:
+            prompts.check(prompts.template(name), holds)
+        except UserError as error:
+            errors.add(at, f"{name}: {error}")
 
 
 def evaluated(at: str, name: str, models: dict[str, Model], errors: Errors) -> None:

@@ -64,13 +64,13 @@ def check(prompt_template: str, holds: Holds) -> None:
     """
     _, line, below = prompt_template.partition("\n---\n")
     if not line:
-        raise UserError(f"has no line --- between what is asked and the texts; {LOOKS}")
+        raise UserError(f"the prompt has no line --- between what is asked and the texts; {LOOKS}")
     absent = [f"{{{tag}}} below the line ---" for tag in holds.texts if f"{{{tag}}}" not in below]
     absent += [f"{{{tag}}}" for tag in holds.places if f"{{{tag}}}" not in prompt_template]
     if holds.answer and f'"{holds.answer}"' not in prompt_template:
         absent.append(f'"{holds.answer}", the member of JSON that is read from the answer')
     if absent:
-        raise UserError(f"has no {', no '.join(absent)}; {LOOKS}")
+        raise UserError(f"the prompt has no {', no '.join(absent)}; {LOOKS}")
 
 
 def messages(prompt_template: str, texts: dict[str, str]) -> list[dict[str, str]]:

@@ -15,15 +15,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pyarrow.parquet as pq
-import yaml
 
 from workflow_scripts.base import hashing
 from workflow_scripts.base.errors import UserError
-from workflow_scripts.experiment import code_lock
+from workflow_scripts.experiment import code_lock, options
 from workflow_scripts.experiment.artifacts import Artifact, Artifacts, artifacts
 from workflow_scripts.experiment.code_lock import LOCK, Locked
 from workflow_scripts.experiment.fingerprint import PACKAGE
-from workflow_scripts.experiment.table_of_models import load
 
 ROOT = LOCK.parent
 EXPERIMENT = Path("tests/configs/units.yaml")
@@ -103,7 +101,7 @@ def _compare_with(commit: str, units: list[str]) -> dict[str, str]:
         if not (older / EXPERIMENT).exists():
             return {unit: f"{commit[:7]} has no {EXPERIMENT}" for unit in units}
         config = older / EXPERIMENT
-        found = artifacts(load(yaml.safe_load(config.read_text(encoding="utf-8"))))
+        found = artifacts(options.load(config))
         untested = {unit: "no artifact of the fixture is of it" for unit in units if not _of(found, unit)}
         targets = [artifact for unit in units for artifact in _of(found, unit)]
         contents = []

@@ -11,8 +11,8 @@ MISTAKES = {
     "a prompt that is for another question": (
         {"judges/rules/harm": "preference-v1", "judges/rules/preference": "translate-v1"},
         [
-            "judges.rules.harm: prompt 'preference-v1' has no {RESPONSE} below the line ---, no \"verdict\", the member",
-            "judges.rules.preference: prompt 'translate-v1' has no {PROMPT} below the line ---, no {RESPONSE_A} below",
+            "judges.rules.harm: preference-v1: the prompt has no {RESPONSE} below the line ---, no \"verdict\", the member",
+            "judges.rules.preference: translate-v1: the prompt has no {PROMPT} below the line ---, no {RESPONSE_A} below",
         ],
     ),
     "prompts of one's own": ({"judges/rules/harm": "harm-short", "judges/rules/preference": "preference-short"}, []),

@@ -196,7 +196,7 @@ def test_a_prompt_that_cannot_be_asked_with_is_refused_before_any_job(folder, te
         "harm": "judges.gpt.harm",
         "preference": "judges.gpt.preference",
     }
-    wanted = [f"{place}: prompt 'mine' {said[kind]}" for kind, place in places.items() if kind in said]
+    wanted = [f"{place}: mine: the prompt {said[kind]}" for kind, place in places.items() if kind in said]
     check({**ASKED, **JUDGED}, wanted)
 
 
@@ -206,10 +206,17 @@ def test_a_prompt_by_the_name_of_one_of_ours_and_one_that_is_no_text_are_refused
     check(
         {"judges/rules/preference": "bytes"},
         [
-            f"judges.rules.harm: {folder / 'prompts/harm-v1.txt'}: mixmerge has a prompt harm-v1 of its own; give the",
-            f"judges.rules.preference: {folder / 'prompts/bytes.txt'}: cannot be read ('utf-8' codec can't decode",
+            f"judges.rules.harm: harm-v1: {folder / 'prompts/harm-v1.txt'}: mixmerge has a prompt harm-v1 of its own",
+            f"judges.rules.preference: bytes: {folder / 'prompts/bytes.txt'}: cannot be read ('utf-8' codec",
         ],
     )
+
+
+def test_the_prompt_of_the_docs_is_one_for_harm(folder):
+    docs = (Path(__file__).parents[3] / "docs/judges.md").read_text(encoding="utf-8")
+    (text,) = re.findall(r"```text\n(.*?)```", docs, re.S)
+    (folder / "prompts/strict-v1.txt").write_text(text)
+    check({"judges/rules/harm": "strict-v1"}, [])
 
 
 def test_no_path_is_a_prompt(folder):

@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from tests.finished import finish
+from workflow_scripts.base import beside
 from workflow_scripts.base.errors import UserError
 from workflow_scripts.experiment import code_lock, kept, provenance
 from workflow_scripts.experiment.artifacts import artifacts
@@ -111,6 +112,18 @@ def test_what_the_experiment_changed_is_not_kept():
     raw["training"]["sft"]["epochs"] = 2
     run(config=raw, keep="train:* merge")
     assert owed(raw) == TRAININGS - {"train base"} | {"merge slerp"}
+
+
+def test_what_lies_beside_the_config_is_found(monkeypatch):
+    monkeypatch.setenv(beside.FOLDERS, "")
+    Path("formats").mkdir()
+    Path("formats/mine.py").write_text(
+        "from workflow_scripts.data.formats import Format, Part\n"
+        'FORMAT = Format("MIT", {"en": (Part(None, "train"),)}, {"id": "an id"}, lambda raw, language: "none")\n'
+    )
+    mine = {"dataset": "data", "revision": "a" * 40, "format": "mine"}
+    run(config={**CHECKED, "sources": {**CHECKED["sources"], "mine": mine}}, keep="train:*")
+    assert kept.place(load(CHECKED)).exists()
 
 
 @pytest.mark.parametrize("name", ["keep", "redo"])
