@@ -7,9 +7,11 @@ import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from mergekit import merge_methods as mergekit_methods
+from mergekit.config import evaluate_setting
 
 from tests.unit.merge.tiny import AYA, DARE, LINEAR, SLERP, TIES, merge, merge_arrays, run, weights, write_model
 from workflow_scripts.base.errors import UserError
+from workflow_scripts.merge import settings as merge_settings
 from workflow_scripts.merge import with_mergekit
 
 NUMBERS = st.floats(-4, 4, allow_nan=False, width=16)
@@ -115,6 +117,14 @@ def test_a_gradient_is_interpolated_over_depth(tmp_path: Path) -> None:
     merge(LINEAR | {"weights": [1, gradient], "normalize": False}, parents, None, tmp_path / "merged")
     merged = weights(tmp_path / "merged")
     assert [merged[f"model.layers.{n}.w"][0].item() for n in range(5)] == [0, 0.5, 1, 0.75, 0.5]
+
+
+@given(values=st.lists(st.floats(-9, 9), min_size=1, max_size=6), layer=st.integers(0, 40), above=st.integers(0, 40))
+@example(values=[0.1, 0.7, 0.2], layer=2, above=3)
+def test_a_gradient_has_the_bits_of_mergekits(values: list[float], layer: int, above: int) -> None:
+    depth = layer / (layer + above) if layer else 0.0
+    expected = evaluate_setting("w", values, depth, validate=float)
+    assert merge_settings._interpolated(values, depth).hex() == expected.hex()
 
 
 def test_a_gradient_refuses_a_tensor_that_it_gives_no_value(tmp_path: Path) -> None:

@@ -32,14 +32,14 @@ from tests.unit.merge.tiny import (
 # A Llama, since mergekit's command refuses a Cohere without query and key norms, which Aya is.
 LLAMA = {
     **LlamaConfig(
-        vocab_size=48, hidden_size=16, intermediate_size=24, num_hidden_layers=3, num_attention_heads=2,
+        vocab_size=48, hidden_size=16, intermediate_size=24, num_hidden_layers=4, num_attention_heads=2,
         num_key_value_heads=1, tie_word_embeddings=False,
     ).to_dict(),
     "architectures": ["LlamaForCausalLM"],
 }  # fmt: skip
 SHAPES = {"lm_head.weight": (48, 16), "model.embed_tokens.weight": (48, 16), "model.norm.weight": (16,)} | {
     f"model.layers.{layer}.{part}.weight": shape
-    for layer in range(3)
+    for layer in range(4)
     for part, shape in {
         "input_layernorm": (16,),
         "post_attention_layernorm": (16,),

@@ -3,78 +3,34 @@
 The files of `beside/merge_methods` are written as the methods that others have published for mergekit are.
 """
 
-import io
 import json
 import os
 import shutil
 import subprocess
 import sys
-import traceback
-from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from mergekit.merge_methods import registry
 
+from tests.unit.merge.forked import Described
 from tests.unit.merge.tiny import PARENTS, ROOT, assert_same_bits, completed, float64, merge, weights
 from workflow_scripts.base import beside
 from workflow_scripts.base.errors import UserError
 from workflow_scripts.merge import methods, settings, with_mergekit
-from workflow_scripts.process import job
 
 BESIDE = Path(__file__).with_name("beside")
 
 
-class Described:
-    """In place of `subprocess.run`: the command in a fork, which spares the seconds that importing mergekit takes."""
-
-    def __init__(self) -> None:
-        self.count = 0
-
-    def __call__(self, command: list[str], **_: object) -> SimpleNamespace:
-        self.count += 1
-        stage, *arguments = command[3:]
-        reading, writing = os.pipe()
-        child = os.fork()
-        if not child:
-            status = 1
-            try:
-                sys.stdout, sys.stderr = io.StringIO(), os.fdopen(writing, "w")
-                status = job.execute(stage, arguments)
-            except SystemExit as error:
-                status = 2
-                print(error, file=sys.stderr)
-            except BaseException:
-                traceback.print_exc()
-            finally:
-                sys.stderr.flush()
-                os._exit(status)
-        os.close(writing)
-        with os.fdopen(reading) as said:
-            text = said.read()
-        return SimpleNamespace(returncode=os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), stderr=text)
-
-
 @pytest.fixture
-def described(monkeypatch: pytest.MonkeyPatch) -> Described:
-    fork = Described()
-    monkeypatch.setattr(methods, "subprocess", SimpleNamespace(run=fork))
-    return fork
-
-
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, described: Described) -> Iterator[Path]:
-    """The folder beside a config that is in use; what its files register is forgotten in the end."""
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, described: Described) -> Path:
+    """The folder beside a config that is in use."""
     monkeypatch.chdir(tmp_path)
     beside.use([tmp_path / "config.yaml"])
-    before = dict(registry._METHODS)
     shutil.copytree(BESIDE / "merge_methods", tmp_path / "merge_methods")
-    yield tmp_path / "merge_methods"
-    registry._METHODS.clear()
-    registry._METHODS.update(before)
+    return tmp_path / "merge_methods"
 
 
 def run(models: dict[str, Path], recipe: dict, output: Path, base: bool = True, parents: int = 2) -> dict:

@@ -12,7 +12,7 @@ from workflow_scripts.merge.methods import METHODS
 
 
 @pytest.fixture(autouse=True)
-def _beside_the_config(own_folder, monkeypatch: pytest.MonkeyPatch) -> None:
+def _beside_the_config(own_folder, described) -> None:
     beside.use([ROOT / "config.yaml"])
 
 

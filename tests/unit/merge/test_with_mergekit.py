@@ -85,6 +85,32 @@ def test_tensors_that_mergekit_does_not_list_are_merged_too(tmp_path: Path) -> N
     assert weights(tmp_path / "merged")["model.layers.0.self_attn.q_proj.bias"].tolist() == [2.0] * 4
 
 
+@pytest.mark.parametrize(
+    ("types", "written"),
+    [
+        (("float16", "float16"), "float16"),
+        (("bfloat16", "float32"), "float32"),
+        (("float16", "bfloat16"), "float32"),
+        (("float64", "float16"), "float64"),
+    ],
+)
+def test_the_narrowest_type_that_holds_the_parents_is_written_tensor_by_tensor(
+    tmp_path: Path, types: tuple[str, str], written: str
+) -> None:
+    tensors = torch.randn(2, 3, 4, generator=torch.Generator().manual_seed(0))
+    parents = [
+        write_model(
+            tmp_path / str(index),
+            {"model.layers.0.w": tensor.to(getattr(torch, dtype)), "model.layers.1.w": tensor.bfloat16()},
+        )
+        for index, (tensor, dtype) in enumerate(zip(tensors, types, strict=True))
+    ]
+    merge(METHODS["linear"], parents, None, tmp_path / "merged")
+    merged = weights(tmp_path / "merged")
+    assert merged["model.layers.0.w"].dtype == getattr(torch, written)
+    assert merged["model.layers.1.w"].dtype == torch.bfloat16
+
+
 @pytest.mark.parametrize("one", CASES, ids=str)
 def test_tensors_of_any_shape_merge(tmp_path: Path, one: Case) -> None:
     """A number, a column, a stack; but DELLA ranks within rows, so it names a tensor whose rows hold one value."""
@@ -188,7 +214,14 @@ for threads in (2, 4):
 """
 
 
-def test_bits_do_not_depend_on_threads_paths_or_process(models: dict[str, Path], tmp_path: Path) -> None:
+def test_bits_do_not_depend_on_threads_paths_or_process(tmp_path: Path) -> None:
+    generator = torch.Generator().manual_seed(0)
+    # Beyond 32,768 values torch splits a sum among its threads, and adds up in another order.
+    shapes = {"model.layers.0.large": (300, 512), "model.layers.1.small": (16, 12), "model.norm.weight": (16,)}
+    models = {
+        name: write_model(tmp_path / name, {key: torch.randn(one, generator=generator) for key, one in shapes.items()})
+        for name in ("base", *PARENTS)
+    }
     cases = [*CASES, case("ties", 3, rescale=True), case("nuslerp", base=True), case("multislerp", base=True)]
     jobs = {}
     for one in cases:
