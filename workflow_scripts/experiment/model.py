@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
+from workflow_scripts.config.chat import Chat
+from workflow_scripts.config.experiment import Config
 from workflow_scripts.config.merging import MergeMethod
 from workflow_scripts.config.models import Init, Load, Merge, Train
 from workflow_scripts.config.training import Training
@@ -40,6 +42,11 @@ class Model:
         if "seed" in recipe:
             recipe["seed"] += 1000 * seed
         return recipe
+
+
+def stated_chat(row: Load, config: Config) -> Chat:
+    """What a loaded model's row and the experiment say together of its conversations."""
+    return row.chat.over(config.chat) if row.chat else config.chat
 
 
 def ancestry(name: str, models: dict[str, Model]) -> list[str]:
