@@ -7,7 +7,7 @@ from typing import Any
 # Code points that stand for no character in any text; one marks where a special token of a user's text is cut.
 MARKS = [chr(code) for code in range(0xFDD0, 0xFDF0)]
 
-# What may stand before a text for a tokenizer that puts a space before the first word: first a byte that joins no other.
+# What may stand before a text where a tokenizer puts a space before the first word: first a byte that joins no other.
 LEADS = ("", "\x1f", "\n", ".")
 
 

@@ -11,7 +11,6 @@ from tests.unit.models.families import FAMILIES, template, tokenizer
 from workflow_scripts.base.errors import UserError
 from workflow_scripts.models import template_files
 
-
 RAG = {"name": "rag", "template": "c"}
 
 
