@@ -169,7 +169,7 @@ class Chat:
     def _cut(self, conversations: Sequence[Conversation]) -> tuple[list[Conversation], list[str]]:
         """Conversations with a mark in each special token that stands in them, and the marks."""
         found, marks = [], []
-        for turns in conversations:
+        for turns in map(self.template.whole, conversations):
             patterns = [self._pattern_of_answers if turn["role"] == "assistant" else self._pattern for turn in turns]
             texts, mark = plain_text.marked([turn["content"] for turn in turns], patterns)
             if mark:

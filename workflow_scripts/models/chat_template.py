@@ -73,6 +73,12 @@ class ChatTemplate:
         """
         return [self._one(turns, asks, rows[index] if rows else "") for index, turns in enumerate(conversations)]
 
+    def whole(self, turns: Conversation) -> Conversation:
+        """A conversation with the system's turn of the settings, unless it has one."""
+        system = self.settings["system"]
+        has_one = system is None or turns[0]["role"] == "system"
+        return turns if has_one else [{"role": "system", "content": system}, *turns]
+
     def why_no_prefix(self, prompt: str, whole: str, rows: Sequence[str]) -> str:
         """Why a prompt is no beginning of prompt and answer, for some rows."""
         more = f" and {len(rows) - 1} more" if rows[1:] else ""
@@ -93,12 +99,10 @@ class ChatTemplate:
 
     def _one(self, turns: Conversation, asks: bool, row: str = "") -> str:
         system = self.settings["system"]
-        if system is not None and turns[0]["role"] != "system":
-            turns = [{"role": "system", "content": system}, *turns]
         try:
             return str(
                 self.tokenizer.apply_chat_template(
-                    turns,
+                    self.whole(turns),
                     tokenize=False,
                     add_generation_prompt=asks,
                     strftime_now=self._today,

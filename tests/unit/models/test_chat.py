@@ -161,6 +161,8 @@ def test_the_systems_turn_stands_in_conversations_that_have_none():
     assert "system\nBe brief.<|im_end|>" in mine and "Qwen" not in mine
     assert "system\nRhyme.<|im_end|>" in own and "brief" not in own
     assert "You are Qwen" in chat("qwen-2.5").tokenizer.decode(chat("qwen-2.5").prompts([user(ASKED)])[0])
+    marks = chat("qwen-2.5", system="<|im_end|>").prompts([user(ASKED)])[0]
+    assert specials(one, marks) == specials(one, one.prompts(asked)[0]), "what it says is text as well"
     with pytest.raises(
         UserError, match=r"gemma-2: its chat template fails \(System role not supported\); remove chat.system"
     ):

@@ -18,13 +18,11 @@ def publish(tmp_path, monkeypatch):
     """Publish a model of some content, as the stages do."""
     monkeypatch.chdir(tmp_path)
 
-    def make(
-        name, files, parents=(), cost=None, key=None, temporary=False, stage="train", version="0" * 12, facts=None
-    ):
+    def make(name, files, parents=(), cost=None, key=None, temporary=False, stage="train", version="0" * 12, more=()):
         def work(_, output):
             for file, text in files.items():
                 (output / file).write_text(text)
-            return {"note": 1} | ({"cost": cost} if cost else {}) | facts
+            return {"note": 1} | ({"cost": cost} if cost else {}) | dict(more)
 
         key = key or f"key-{name}"
         entry = finished_work.get_or_make(STORE, key, work)
@@ -59,7 +57,7 @@ def test_a_manifest_leads_to_parents_data_store_and_recipe(publish):
 
 def test_how_answers_mark_reasoning_is_handed_on_by_the_first_parent(publish):
     marks = {"rule": "think", "is_open": True}
-    base = publish("base", {"a": "0"}, facts={"reasoning": marks})
+    base = publish("base", {"a": "0"}, more={"reasoning": marks})
     child = publish("child", {"a": "1"}, [base, publish("other", {"a": "2"})])
     assert [manifest.read(folder).get("reasoning") for folder in (base, child)] == [marks, marks]
     assert "reasoning" not in manifest.read(base)["facts"]
