@@ -159,7 +159,7 @@ class Chat:
         declared = {token.content for token in self.tokenizer.added_tokens_decoder.values() if token.special}
         declared |= set(self.tokenizer.all_special_tokens)
         writing = "".join([self.template.prompting, self.template.before, self.template.behind or ""])
-        special = declared | {token for token in self._added if token in writing and not token.isalnum()}
+        special = declared | of_reasoning | {token for token in self._added if token in writing and not token.isalnum()}
         self._special_ids = {self._added[token] for token in declared if token in self._added}
         self._mark_reasoning = {self._added[token] for token in of_reasoning} & self._special_ids
         is_text = self.settings["special_tokens"] == "text"

@@ -250,6 +250,22 @@ def test_tokens_of_turns_that_are_not_declared_special_are_text_too_and_those_of
     assert specials(one, tokens) == ["<think>", "</think>", "<|im_end|>"]
 
 
+@pytest.mark.parametrize(
+    ("name", "answer", "kept"),
+    [
+        ("seed-oss", "<seed:think>Hm.</seed:think>Yes", ["<seed:think>", "</seed:think>"]),
+        ("qwen-3", "<think>\nHm.\n</think>\n\nYes", ["<think>", "</think>"]),
+        ("smollm-3", "<think>\nHm.\n</think>\nYes", ["<think>", "</think>"]),
+    ],
+)
+def test_reasoning_in_answers_of_data_is_learnt_as_the_template_writes_it(name: str, answer: str, kept: list[str]):
+    one = chat(name)
+    _, tokens = answered(one, ASKED, answer)
+    assert specials(one, tokens)[:2] == kept
+    (prompt,) = one.prompts([user(kept[0])])
+    assert specials(one, prompt) == specials(one, one.prompts([user("a")])[0]), "in a prompt it is text"
+
+
 def test_a_vocabulary_of_words_gives_no_special_token_for_a_text(tmp_path):
     from tests.unit.train.tiny import ARCHITECTURE, ROWS
     from workflow_scripts.train import random_model
