@@ -7,6 +7,7 @@ room `experiment`.
 
 from typing import Annotated
 
+from workflow_scripts.config.chat import Chat
 from workflow_scripts.config.data import Mixture, Overlap, Source, Suite, Translator
 from workflow_scripts.config.fields import structure
 from workflow_scripts.config.generation import Generation
@@ -30,6 +31,7 @@ class Config(Section):
     mixtures: Annotated[dict[Name, Mixture], structure()]
     suites: Annotated[dict[Name, Suite], structure()]
     overlap: Overlap = structure(Overlap())
+    chat: Chat = structure(Chat(), description="how conversations are written for loaded models")
     architectures: dict[Name, Architecture] = structure({})
     training: dict[Name, Training] = structure({})
     merging: dict[Name, MergingRow] = structure({})

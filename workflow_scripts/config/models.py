@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, model_validator
 
+from workflow_scripts.config.chat import Chat
 from workflow_scripts.config.fields import execution, result, structure
 from workflow_scripts.config.section import Name, Names, Section
 
@@ -49,6 +50,7 @@ class Load(Section):
         None, neutral=None, description="commit of the hub's repository; required for a hub id"
     )
     trust_remote_code: bool = result(False, neutral=False)
+    chat: Chat | None = structure(None, description="how its conversations are written, key by key over `chat`")
     licence: str | None = structure(None, description="passed on to all that is made of the model")
     architecture: dict[str, Any] | None = execution(
         None,

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
+from workflow_scripts.config.chat import Chat
+from workflow_scripts.config.experiment import Config
 from workflow_scripts.config.merging import Merging
 from workflow_scripts.config.models import Init, Load, Merge, Train
 from workflow_scripts.config.training import Training
@@ -33,6 +35,11 @@ class Model:
         assert isinstance(self.settings, Merging)
         recipe = merge_settings.complete(self.settings, len(self.parents), self.base is not None)
         return recipe | ({"seed": recipe["seed"] + 1000 * seed} if recipe.get("seed") is not None else {})
+
+
+def stated_chat(row: Load, config: Config) -> Chat:
+    """What a loaded model's row and the experiment say together of its conversations."""
+    return row.chat.over(config.chat) if row.chat else config.chat
 
 
 def ancestry(name: str, models: dict[str, Model]) -> list[str]:

@@ -9,6 +9,7 @@ from workflow_scripts.config.experiment import Config
 from workflow_scripts.config.models import Merge, Train
 from workflow_scripts.config.training import Training
 from workflow_scripts.experiment import (
+    check_chat,
     check_data,
     check_items,
     check_judges,
@@ -82,6 +83,7 @@ def load(raw: dict[str, Any]) -> Experiment:
             errors.add(section, "is empty; add one")
     check_data.check(config, errors)
     check_models.check(config, models, errors)
+    check_chat.check(config, models, errors)
     check_judges.check(config, models, errors)
     check_items.check(config, models, errors)
     if not errors.lines:

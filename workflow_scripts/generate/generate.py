@@ -29,6 +29,7 @@ def make(job: Job) -> Made:
         "trainings": described["trainings"],
         "made_by": made_by(job.recipe, described["made_by"]),
         "completions": place,
+        **({"reasoning": described["reasoning"]} if "reasoning" in described else {}),
     }
     for (suite, path), output in zip(suites.items(), job.outputs["answers"], strict=True):
         table = pa.Table.from_pylist([_row(suite, row, answers[row["prompt"]]) for row in rows[suite]])

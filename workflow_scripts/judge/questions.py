@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from workflow_scripts.base import records
 from workflow_scripts.base.errors import UserError
+from workflow_scripts.base.reasoning import answer
 from workflow_scripts.llm.parameters import request_parameters
 from workflow_scripts.llm.prompts import messages
 from workflow_scripts.llm.request import Request
@@ -21,10 +22,26 @@ MOST_NAMED = 5  # ids in an error
 def read(
     names: dict[str, Any], suite: Path, generations: Path | None, baseline: Path | None
 ) -> tuple[pa.Table, pa.Table, pa.Table | None]:
-    """What is judged: the suite, the answers to it (the suite's own where there are no others), the baseline's."""
+    """What is judged: the suite, the answers to it (the suite's own where there are no others), the baseline's.
+
+    Blocks of reasoning are taken off, by the rule of the model that answered.
+    """
     prompts = records.read(suite, records.ROWS)
-    answered = records.read(generations, records.GENERATIONS) if generations else _labelled(prompts, names)
-    return prompts, answered, records.read(baseline, records.GENERATIONS) if baseline else None
+    answered = _answers(generations) if generations else _labelled(prompts, names)
+    return prompts, answered, _answers(baseline) if baseline else None
+
+
+def _answers(path: Path) -> pa.Table:
+    """A model's answers without reasoning; an answer's tokens are as large a share as its characters."""
+    table, marked = records.read(path, records.GENERATIONS), records.lineage(path).get("reasoning")
+    if not marked:
+        return table
+    rows = table.to_pylist()
+    for row in rows:
+        whole = row["completion"]
+        row["completion"] = answer(whole, marked["rule"], marked["is_open"], row["finish_reason"] == "stop")
+        row["completion_tokens"] = round(row["completion_tokens"] * len(row["completion"]) / max(len(whole), 1))
+    return pa.Table.from_pylist(rows, records.GENERATIONS)
 
 
 def _labelled(suite: pa.Table, names: dict[str, Any]) -> pa.Table:

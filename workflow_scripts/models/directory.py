@@ -19,6 +19,7 @@ COMPANIONS = (
     "chat_template.jinja",
     "generation_config.json",
     "merges.txt",
+    "mixmerge_chat.json",
     "special_tokens_map.json",
     "tokenizer.json",
     "tokenizer.model",
@@ -43,7 +44,7 @@ def read_config(model: Path) -> dict[str, Any]:
     Raises:
         UserError: it is missing or not a JSON object.
     """
-    return _read_object(model / "config.json")
+    return read_object(model / "config.json")
 
 
 def weight_files(model: Path) -> list[Path]:
@@ -103,13 +104,18 @@ def _index(model: Path) -> dict[str, str]:
     path = model / INDEX
     if not path.exists():
         return {}
-    files = _read_object(path).get("weight_map")
+    files = read_object(path).get("weight_map")
     if not isinstance(files, dict) or not all(isinstance(name, str) for name in files.values()):
         raise UserError(f"{path}: holds no weight map; {AGAIN}")
     return files
 
 
-def _read_object(path: Path) -> dict[str, Any]:
+def read_object(path: Path) -> dict[str, Any]:
+    """Read a JSON object.
+
+    Raises:
+        UserError: it is missing, or no JSON object.
+    """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:

@@ -4,7 +4,8 @@
  "parents": {name: {"model": <content>, "manifest": <sha256>}}, "data": <content or null>,
  "trainings": {<key>: {"rows", "examples", "tokens", "steps"}} of the model and all its ancestors,
  "made_by": {<unit of code>: [<versions>]} of them as well,
- "licences": {<source, translator or loaded model>: <licence>} of all that they were made of, "facts": {...}}
+ "licences": {<source, translator or loaded model>: <licence>} of all that they were made of, "facts": {...},
+ "reasoning": {"rule": <of base.reasoning>, "is_open": <the prompt begins the block>}, where its answers mark reasoning}
 """
 
 import json
@@ -50,6 +51,7 @@ def publish(
         inherited |= parent["licences"]
     inherited |= {name: licence for name, licence in (licences or {}).items() if licence}
     facts = dict(entry["facts"])
+    reasons = facts.pop("reasoning", None) or next((parent.get("reasoning") for parent in described.values()), None)
     if cost := facts.pop("cost", None):
         trainings[key] = cost
     files = {name: sha256 for name, sha256 in entry["files"].items() if name != CURVE}
@@ -68,6 +70,7 @@ def publish(
         "made_by": made_by(job.recipe, *(parent["made_by"] for parent in described.values())),
         "licences": inherited,
         "facts": facts,
+        **({"reasoning": reasons} if reasons else {}),
     }
     placed = [] if temporary else list(files)
     for path in folder.glob("*"):  # files of a model that was here before would be loaded with this one's

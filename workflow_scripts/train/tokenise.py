@@ -4,9 +4,10 @@ from pathlib import Path
 
 import datasets
 import pyarrow as pa
-from transformers import AutoTokenizer
 
 from workflow_scripts.base.errors import UserError
+from workflow_scripts.models.chat import Chat
+from workflow_scripts.models.chat_template import user
 from workflow_scripts.train.methods._base import Example, Method, Recipe
 
 
@@ -14,20 +15,10 @@ def tokenise(recipe: Recipe, method: Method, parent: Path, rows: pa.Table) -> tu
     """Tokenise rows; also count those whose answer was cut.  Truncation happens here and nowhere else."""
     if not len(rows):
         raise UserError("mixture: no rows to train on")
-    tokenizer = AutoTokenizer.from_pretrained(
-        parent, local_files_only=True, trust_remote_code=recipe["trust_remote_code"]
-    )
-    names, prompts = rows["id"].to_pylist(), rows["prompt"].to_pylist()
-
-    def encode(answers: list[str] | None) -> list[list[int]]:
-        turns = [[{"role": "user", "content": prompt}] for prompt in prompts]
-        for turn, answer in zip(turns, answers or [], strict=False):
-            turn.append({"role": "assistant", "content": answer})
-        texts = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=answers is None)
-        return list(tokenizer(texts, add_special_tokens=False)["input_ids"])
-
-    prompt_ids = encode(None)
-    answer_ids: list[list[list[int]]] = [[] for _ in names]
+    chat = Chat.open(parent, recipe["trust_remote_code"])
+    names, asked = rows["id"].to_pylist(), [user(prompt) for prompt in rows["prompt"].to_pylist()]
+    prompts = chat.prompts(asked, names)
+    answers: list[list[list[int]]] = [[] for _ in names]
     truncated = 0
     for column in method.answers:
         texts = rows[column].to_pylist()
@@ -35,20 +26,20 @@ def tokenise(recipe: Recipe, method: Method, parent: Path, rows: pa.Table) -> tu
             raise UserError(
                 f"row {names[texts.index(None)]}: no {column}, which method {recipe['method']} needs; fix the source"
             )
-        for name, head, ids, answers in zip(names, prompt_ids, encode(texts), answer_ids, strict=True):
-            if ids[: len(head)] != head:
+        for name, prompt, answer, found in zip(
+            names, prompts, chat.answers(asked, prompts, texts, names), answers, strict=True
+        ):
+            room = recipe["max_length"] - len(prompt)
+            if room <= 0:
                 raise UserError(
-                    f"{parent}: by its chat template the prompt is no prefix of prompt and answer (row {name});"
-                    " correct the template"
+                    f"row {name}: its prompt alone has {len(prompt)} tokens, so max_length {recipe['max_length']}"
+                    f" leaves nothing of the {column} to learn; raise max_length or drop the row"
                 )
-            answers.append(ids[len(head) : recipe["max_length"]])
-            if not answers[-1]:
-                raise UserError(
-                    f"row {name}: its prompt alone has {len(head)} tokens, so max_length {recipe['max_length']} leaves"
-                    f" nothing of the {column} to learn; raise max_length or drop the row"
-                )
-            truncated += len(ids) > recipe["max_length"]
-    features = [method.features(Example(*pair)) for pair in zip(prompt_ids, answer_ids, strict=True)]
+            if not answer:
+                raise UserError(f"row {name}: its {column} is empty, so there is nothing to learn; drop the row")
+            found.append(answer[:room])
+            truncated += len(answer) > room
+    features = [method.features(Example(*pair)) for pair in zip(prompts, answers, strict=True)]
     columns = {name: [row[name] for row in features] for name in features[0]}
-    columns["length"] = [sum(map(len, [head, *answers])) for head, answers in zip(prompt_ids, answer_ids, strict=True)]
+    columns["length"] = [sum(map(len, [prompt, *said])) for prompt, said in zip(prompts, answers, strict=True)]
     return datasets.Dataset.from_dict(columns), truncated

@@ -7,7 +7,9 @@ import pytest
 
 from tests.unit.judge.test_scores import LABELS, Judge, generations, run
 from tests.unit.llm.test_prompts import fenced
+from workflow_scripts.base import records
 from workflow_scripts.base.errors import UserError
+from workflow_scripts.judge import questions
 from workflow_scripts.llm.prompts import messages, template
 from workflow_scripts.metrics import METRICS
 
@@ -97,3 +99,17 @@ def test_two_answers_that_are_the_same_are_a_tie_and_nobody_is_asked():
     assert scores["verdict"].to_pylist() == ["tie", "tie", "win", "loss"]
     assert scores["answer_sha256"].to_pylist()[:2] == [None, None] and scores["missing"].null_count == 4
     assert set(asked) == {"mine", "yours"}
+
+
+def test_a_judge_sees_answers_without_reasoning_by_the_rule_of_the_model_that_answered(tmp_path):
+    said = ["<think>Hm.</think>Yes.", "No.", "<think>Hm"]
+    suite = pa.Table.from_pylist([], records.ROWS)
+    records.write(tmp_path / "suite.parquet", suite, records.ROWS, {})
+    marked = {"reasoning": {"rule": "think", "is_open": False}}
+    table = generations(said).set_column(6, "finish_reason", pa.array(["stop", "stop", "length"]))
+    for name, lineage in (("one", marked), ("other", {})):
+        records.write(tmp_path / f"{name}.parquet", table, records.GENERATIONS, lineage)
+    _, answered, baseline = questions.read({}, *(tmp_path / f"{name}.parquet" for name in ("suite", "one", "other")))
+    assert answered["completion"].to_pylist() == ["Yes.", "No.", ""]
+    assert answered["completion_tokens"].to_pylist() == [round(5 * 4 / 22), 5, 0]
+    assert baseline.equals(table.cast(records.GENERATIONS)), "the other model's answers are whole"

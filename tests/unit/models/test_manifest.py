@@ -18,11 +18,11 @@ def publish(tmp_path, monkeypatch):
     """Publish a model of some content, as the stages do."""
     monkeypatch.chdir(tmp_path)
 
-    def make(name, files, parents=(), cost=None, key=None, temporary=False, stage="train", version="0" * 12):
+    def make(name, files, parents=(), cost=None, key=None, temporary=False, stage="train", version="0" * 12, more=()):
         def work(_, output):
             for file, text in files.items():
                 (output / file).write_text(text)
-            return {"cost": cost, "note": 1} if cost else {"note": 1}
+            return {"note": 1} | ({"cost": cost} if cost else {}) | dict(more)
 
         key = key or f"key-{name}"
         entry = finished_work.get_or_make(STORE, key, work)
@@ -53,6 +53,15 @@ def test_a_manifest_leads_to_parents_data_store_and_recipe(publish):
     assert found["data"] == "data" and found["store"] == "key-child"
     assert found["recipe"] == json.loads((child / "recipe.json").read_text())
     assert found["facts"] == {"note": 1}
+
+
+def test_how_answers_mark_reasoning_is_handed_on_by_the_first_parent(publish):
+    marks = {"rule": "think", "is_open": True}
+    base = publish("base", {"a": "0"}, more={"reasoning": marks})
+    child = publish("child", {"a": "1"}, [base, publish("other", {"a": "2"})])
+    assert [manifest.read(folder).get("reasoning") for folder in (base, child)] == [marks, marks]
+    assert "reasoning" not in manifest.read(base)["facts"]
+    assert "reasoning" not in manifest.read(publish("plain", {"a": "3"}))
 
 
 def test_trainings_of_all_ancestors_are_counted_once_each(publish):

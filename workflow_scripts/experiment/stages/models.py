@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator, Mapping
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from workflow_scripts.config.fields import deciding, executing
 from workflow_scripts.config.models import Init, Load, Merge, Train
 from workflow_scripts.config.training import Training
 from workflow_scripts.data.allocation import allocate
-from workflow_scripts.experiment.model import Model
+from workflow_scripts.experiment.model import Model, stated_chat
 from workflow_scripts.experiment.stages._base import Entry, Outputs, Settings, settings_of, stage
 from workflow_scripts.experiment.stages._places import CURVE, MANIFEST, MIXTURE, MODEL, OVERLAP, RECIPE
 from workflow_scripts.experiment.table_of_models import Experiment
@@ -37,7 +38,7 @@ def load(experiment: Experiment) -> Iterator[Entry]:
     """A model that exists."""
     for wildcards, model in _of(Load, experiment):
         inputs = {"model": model.name, "licence": model.row.licence}
-        yield Entry(wildcards, partial(settings_of, model.row), {}, inputs)
+        yield Entry(wildcards, partial(_loaded, experiment, model.row), {}, inputs)
 
 
 @stage(
@@ -125,6 +126,15 @@ def _of(kind: type, experiment: Experiment) -> Iterator[tuple[dict[str, str], An
         for name, model in experiment.models.items():
             if isinstance(model.row, kind):
                 yield {"seed": str(seed), "model": name}, model
+
+
+def _loaded(experiment: Experiment, row: Load) -> Settings:
+    """A row of `load`, with the text of its chat template in place of the file."""
+    mine, chat = settings_of(row), settings_of(stated_chat(row, experiment.config))
+    if file := chat.all["template"]:
+        text = {"template": Path(file).read_text(encoding="utf-8")}
+        chat = Settings(chat.deciding | text, chat.all | text)
+    return Settings(mine.deciding | ({"chat": chat.deciding} if chat.deciding else {}), mine.all | {"chat": chat.all})
 
 
 def _training(experiment: Experiment, model: Model, seed: int) -> Settings:

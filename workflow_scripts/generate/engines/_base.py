@@ -1,6 +1,6 @@
 """What all engines share: they are given prompts and give back completions in their order.
 
-All see the same tokens (the tokenizer's chat template with a generation prompt) and stop at the same ones.  An engine's
+All see the same tokens and stop at the same ones (`models.chat`).  An engine's
 file imports its libraries only where it is started, so that all can be asked about while the Snakefile is parsed.
 """
 
@@ -12,6 +12,8 @@ from typing import Any, NamedTuple, Protocol, Self
 
 from workflow_scripts.base.errors import UserError
 from workflow_scripts.models import directory
+from workflow_scripts.models.chat import Chat
+from workflow_scripts.models.chat_template import user
 
 Recipe = dict[str, Any]
 
@@ -19,7 +21,13 @@ WINDOW = 8  # batches that are handed to an engine together; what a kill can los
 
 # The files that two models must share for one engine to serve both, besides config.json, and what of that may differ:
 # engines load weights of any data type into their own.
-SHARED_FILES = ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja", "generation_config.json")
+SHARED_FILES = (
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "chat_template.jinja",
+    "generation_config.json",
+    "mixmerge_chat.json",
+)
 MAY_DIFFER = {"_name_or_path", "dtype", "torch_dtype", "transformers_version"}
 
 
@@ -72,16 +80,10 @@ class Encoder:
     """Prompts to tokens and back, the same for each engine."""
 
     def __init__(self, recipe: Recipe, model: Path) -> None:
-        from transformers import AutoTokenizer
-
         directory.tensors(model)
         self.longest_prompt = recipe["max_model_len"] - recipe["max_new_tokens"]
-        self.tokenizer = AutoTokenizer.from_pretrained(model, local_files_only=True, trust_remote_code=False)
-        if self.tokenizer.chat_template is None:
-            raise UserError(f"{model}: its tokenizer has no chat template; add chat_template.jinja")
-        settings = model / "generation_config.json"
-        ends = json.loads(settings.read_text()).get("eos_token_id") if settings.exists() else None
-        self.ends = sorted({self.tokenizer.eos_token_id, *(ends if isinstance(ends, list) else [ends])} - {None})
+        self.chat = Chat.open(model)
+        self.tokenizer, self.ends = self.chat.tokenizer, self.chat.stops
 
     def encode(self, prompts: list[str]) -> list[list[int]]:
         """The tokens of prompts, each as a turn of a user, ready for the answer.
@@ -91,9 +93,7 @@ class Encoder:
         """
         if not prompts:
             return []
-        turns = [[{"role": "user", "content": prompt}] for prompt in prompts]
-        texts = self.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
-        tokens = list(self.tokenizer(texts, add_special_tokens=False)["input_ids"])
+        tokens = self.chat.prompts([user(prompt) for prompt in prompts])
         longest = max(map(len, tokens))
         if longest > self.longest_prompt:
             raise UserError(
@@ -105,7 +105,7 @@ class Encoder:
     def completion(self, prompt: list[int], tokens: list[int]) -> Completion:
         """The completion that tokens make, which end with the one that ended the turn, if any did."""
         stopped = bool(tokens) and tokens[-1] in self.ends
-        text = self.tokenizer.decode(tokens[: len(tokens) - stopped], skip_special_tokens=True)
+        text = self.chat.text(tokens[: len(tokens) - stopped])
         return Completion(text, "stop" if stopped else "length", len(prompt), len(tokens))
 
 
