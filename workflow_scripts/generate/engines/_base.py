@@ -7,11 +7,13 @@ file imports its libraries only where it is started, so that all can be asked ab
 import hashlib
 import json
 from collections.abc import Callable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, Self
 
 from workflow_scripts.base.errors import UserError
 from workflow_scripts.models import directory
+from workflow_scripts.models.vocabulary import Vocabulary
 
 Recipe = dict[str, Any]
 
@@ -76,7 +78,10 @@ class Encoder:
 
         directory.tensors(model)
         self.longest_prompt = recipe["max_model_len"] - recipe["max_new_tokens"]
-        self.tokenizer = AutoTokenizer.from_pretrained(model, local_files_only=True, trust_remote_code=False)
+        self.tokenizer = AutoTokenizer.from_pretrained(
+            model, local_files_only=True, trust_remote_code=directory.has_code(model)
+        )
+        self.vocabulary = Vocabulary(model, self.tokenizer)
         if self.tokenizer.chat_template is None:
             raise UserError(f"{model}: its tokenizer has no chat template; add chat_template.jinja")
         settings = model / "generation_config.json"
@@ -94,6 +99,7 @@ class Encoder:
         turns = [[{"role": "user", "content": prompt}] for prompt in prompts]
         texts = self.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
         tokens = list(self.tokenizer(texts, add_special_tokens=False)["input_ids"])
+        self.vocabulary.check(chain.from_iterable(tokens))
         longest = max(map(len, tokens))
         if longest > self.longest_prompt:
             raise UserError(
