@@ -17,7 +17,10 @@ from workflow_scripts.experiment.stages._places import SOURCE, SUITE
 from workflow_scripts.experiment.stages.answers import answered
 from workflow_scripts.experiment.table_of_models import Experiment
 
-REFERENCE = 1 / 3  # of a forward and backward pass is a forward pass, of DPO's frozen model
+FORWARD = 1 / 3  # of a forward and backward pass
+# Passes over a row by method.  dpo: both sides, and the reference over both; kto: besides, both networks over prompts
+# with answers to others.
+PASSES = {"sft": 1.0, "dpo": 2 * (1 + FORWARD), "kto": 2 * (1 + 3 * FORWARD)}
 
 
 class Learning(NamedTuple):
@@ -29,15 +32,14 @@ class Learning(NamedTuple):
 
 
 def learning(experiment: Experiment, model: str) -> Learning:
-    """What the training of a model goes through; of a DPO example both sides, and the reference's pass over both."""
+    """What the training of a model goes through; see PASSES."""
     row, settings, config = experiment.models[model].row, experiment.models[model].settings, experiment.config
     assert isinstance(row, Train) and isinstance(settings, Training)
     mixture = config.mixtures[row.mixture]
     drawn = training_data.draws(mixture, row, list(mixture.languages or config.languages))
     learned = training_data.training(drawn, settings)
     length = min(settings.max_length, config.lengths.prompt + config.lengths.answer)
-    sides = 2 * (1 + REFERENCE) if settings.method == "dpo" else 1
-    return Learning(learned.examples, learned.steps, learned.examples * length * sides)
+    return Learning(learned.examples, learned.steps, learned.examples * length * PASSES[settings.method])
 
 
 def prompts(experiment: Experiment, suite: str) -> int | None:

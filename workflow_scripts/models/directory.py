@@ -5,7 +5,9 @@ when the Snakefile is parsed.
 """
 
 import json
+import re
 import shutil
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,6 +31,8 @@ COMPANIONS = (
 INDEX = "model.safetensors.index.json"
 FLOATS = frozenset({"F64", "F32", "F16", "BF16"})
 AGAIN = "restore it, or make the model again"
+UNQUANTISED = "load the unquantised model (in bfloat16, float16 or float32) that it was made from"
+LAYERS = re.compile(r"(n|num)_(hidden_|encoder_|decoder_)?layers?|depth")  # keys of config.json that count layers
 
 
 class Tensor(NamedTuple):
@@ -79,17 +83,74 @@ def tensors(model: Path) -> dict[str, Tensor]:
     return found
 
 
-def float_tensors(model: Path) -> dict[str, Tensor]:
+def float_tensors(model: Path, apart_from: re.Pattern[str] | None = None) -> dict[str, Tensor]:
     """Every tensor of a model whose weights can be computed with.
 
+    Args:
+        model: a model directory.
+        apart_from: names of tensors that may be of other data types, which are left out where they are.
+
     Raises:
-        UserError: as `tensors`, or a tensor is quantised.
+        UserError: as `tensors`, or the weights are quantised.
     """
+    if why := quantised(read_config(model)):
+        raise UserError(f"{model}/config.json: {why}")
     found = tensors(model)
-    for name, tensor in found.items():
-        if tensor.dtype not in FLOATS:
-            raise UserError(f"{model}: tensor {name} is {tensor.dtype}; train and merge unquantised weights")
+    others = [name for name, tensor in found.items() if tensor.dtype not in FLOATS]
+    for name in others:
+        if not (apart_from and apart_from.search(name)):
+            raise UserError(f"{model}: tensor {name} is {found[name].dtype}; {UNQUANTISED}")
+        del found[name]
     return found
+
+
+def quantised(config: dict[str, Any]) -> str | None:
+    """What says that a model's weights are quantised, or None; such weights cannot be trained, merged or compared."""
+    for key in ("quantization_config", "compression_config"):
+        for part in (config, config.get("text_config")):
+            if isinstance(part, dict) and part.get(key):
+                how = part[key].get("quant_method") if isinstance(part[key], dict) else part[key]
+                return f"{key} says that the weights are quantised ({how}); {UNQUANTISED}"
+    return None
+
+
+def read_tensors(model: Path, names: Iterable[str]) -> dict[str, Any]:
+    """Some tensors of a model, as torch has them.
+
+    Raises:
+        KeyError: there is no tensor of a name.
+    """
+    wanted = set(names)
+    found = {}
+    for path in weight_files(model):
+        with safe_open(path, framework="pt") as file:
+            found.update({name: file.get_tensor(name) for name in wanted & set(file.keys())})
+    return {name: found[name] for name in wanted}
+
+
+def has_code(model: Path) -> bool:
+    """Whether a model directory holds code of the model's own; loading puts it there only where the user consents."""
+    return any(model.glob("*.py"))
+
+
+def check_depth(model: Path, tensors: int) -> None:
+    """Refuse a config.json with more layers than there are tensors, before they are built.
+
+    Raises:
+        UserError: it has.
+    """
+    for key, value in _numbers(read_config(model)):
+        if LAYERS.fullmatch(key) and value > tensors:
+            raise UserError(f"{model}/config.json: {key} is {value}, but there are {tensors} tensors; correct it")
+
+
+def _numbers(config: dict[str, Any]) -> Iterator[tuple[str, float]]:
+    """The numbers of a config.json, of sections in it as well."""
+    for key, value in config.items():
+        if isinstance(value, dict):
+            yield from _numbers(value)
+        elif isinstance(value, int | float):
+            yield key, value
 
 
 def copy_companions(source: Path, target: Path) -> None:

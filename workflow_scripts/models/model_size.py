@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 GIB = 1024**3
 CUDA_CONTEXT = 1.5 * GIB  # with its libraries, and what the allocator loses to gaps
 BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
+PAIRED = ("dpo", "kto")  # methods of which a row has two answers, and whose loss is measured against a reference
 COUNTS = (1, 2, 4, 8, 16, 32, 64)  # numbers of devices, and of forward passes per step, that are advised
 
 Architecture = Mapping[str, Any]  # of config.json, or of the config's `architectures` with a `vocab_size`
@@ -175,16 +176,16 @@ def training_memory(architecture: Architecture, settings: Settings) -> Memory:
     trained = lora_parameters(architecture, lora) if lora else count
     width = 4 if lora else held  # adapters are kept in float32
     optimizer = OPTIMIZERS[settings["optimizer"]]
-    is_dpo = settings["method"] == "dpo"
+    is_paired = settings["method"] in PAIRED
     gradients = width * trained * (2 if n > 1 and not is_sharded else 1)  # DDP reduces copies of them, in buckets
     gathered = (shape.embeddings + 2 * shape.layer) * (compute + 4) if is_sharded else 0
     casts = 2 * count if compute < held and not is_sharded else 0
-    tokens = micro_batch(settings) * settings["max_length"] * (2 if is_dpo else 1)
+    tokens = micro_batch(settings) * settings["max_length"] * (2 if is_paired else 1)
     return Memory(
         weights=held * count / share + (4 * trained / share if lora else 0),
         gradients=gradients / share,
         optimizer=optimizer.states * (optimizer.width or width) * trained / share,
-        reference=held * count / share if is_dpo and not lora and not settings.get("precompute_reference") else 0,
+        reference=held * count / share if is_paired and not lora and not settings.get("precompute_reference") else 0,
         activations=tokens * _activations(shape, settings) + casts + gathered,
         head=_head(shape, tokens, compute, trains_head=not lora),
         step=width * trained / share if optimizer.temporary else 0,

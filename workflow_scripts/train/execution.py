@@ -49,6 +49,8 @@ def counting(settings: Settings, rows: int | None) -> set[str]:
     counts = set(method(settings, leftover) if method else SETTINGS)
     if settings["processes"] > 1 and leftover != 0:
         counts |= SPREAD
+    if settings.get("router_aux_loss_coef"):  # of each forward pass by itself
+        counts |= SPREAD
     if settings["length_grouping"]:
         counts.add("processes")
     return counts
@@ -68,4 +70,5 @@ def _dpo(settings: Settings, leftover: int | None) -> frozenset[str]:
 METHODS: dict[str, Callable[[Settings, int | None], frozenset[str]]] = {
     "sft": lambda *_: frozenset(),  # the loss is a mean over all tokens of a step
     "dpo": _dpo,
+    "kto": lambda *_: SPREAD,  # answers of a forward pass are set against one another
 }

@@ -14,8 +14,8 @@ import pyarrow as pa
 import torch
 
 from workflow_scripts.base import records
-from workflow_scripts.models import directory
-from workflow_scripts.train import checkpoints, trained_model, trl_trainer
+from workflow_scripts.models import canonical
+from workflow_scripts.train import adapters, checkpoints, trained_model, trl_trainer
 from workflow_scripts.train.devices import check_devices, explain_out_of_memory
 from workflow_scripts.train.methods import METHODS
 from workflow_scripts.train.methods._base import Recipe
@@ -49,13 +49,15 @@ def train(recipe: Recipe, parent: Path, rows: pa.Table, work: Path, output: Path
     check_devices(recipe, parent)
     gc.freeze()  # accelerate collects garbage before it trains: half a second among the objects that imports made
     torch.set_num_threads(recipe["threads"])
-    tensors = directory.float_tensors(parent)
+    layout = canonical.layout(parent)
+    if recipe["lora"]:
+        adapters.check(recipe["lora"], parent)
     examples, truncated = tokenise(recipe, method, parent, rows)
     with explain_out_of_memory(recipe), checkpoints.nothing_halfway(work):
         trainer = trl_trainer.build(recipe, method, parent, examples, work)
         whole = checkpoints.last_whole(work)
         trainer.train(resume_from_checkpoint=str(whole) if whole else None)
-        trained_model.write(trainer, recipe, parent, tensors, output)
+        trained_model.write(trainer, recipe, parent, layout, output)
     state = trainer.state
     return {
         "cost": {

@@ -42,7 +42,7 @@ def test_every_field_says_what_it_is_for_and_its_neutral_value_is_one_that_it_ma
         assert TypeAdapter(field.rebuild_annotation()).validate_python(field.default) == field.default
         assert accepted == mark.neutral
     if mark.only:
-        assert set(mark.only) <= {"sft", "dpo"}
+        assert set(mark.only) <= {"sft", "dpo", "kto"}
 
 
 def test_every_section_says_what_it_is_for():

@@ -1,5 +1,6 @@
 """The transformers engine answers as the model does, whatever else is in the batch."""
 
+import shutil
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer, CohereConfig, CohereForCausalLM, PreTrainedTokenizerFast
 
+from tests import families
+from tests.models import checks
 from workflow_scripts.base import work_counter
 from workflow_scripts.base.errors import UserError
 from workflow_scripts.generate.engine import start
@@ -93,6 +96,30 @@ def test_greedy_answers_are_those_of_transformers_own_generation(model: Path) ->
         "stop",
         "length",
     }
+
+
+@pytest.mark.parametrize(
+    "family", ["gpt2", "opt", "bloom", "gemma3", "mixtral", "lfm2", "qwen3_5", "falcon_h1", "mamba2"]
+)
+def test_greedy_answers_of_other_families_are_those_of_transformers_own_generation(family: str, tmp_path: Path) -> None:
+    checks.generate(families.make(family, tmp_path / family), tmp_path)
+
+
+def test_a_model_that_keeps_its_state_inside_is_refused_by_its_kind(tmp_path: Path) -> None:
+    model = families.make("recurrent_gemma", tmp_path / "model")
+    with pytest.raises(UserError, match=r"type recurrent_gemma, which keeps its state.*generation\.engine: vllm"):
+        start(RECIPE, model)
+
+
+def test_a_prompt_of_tokens_that_the_model_does_not_know_is_refused_with_their_ids(model: Path, tmp_path: Path) -> None:
+    grown = tmp_path / "grown"
+    shutil.copytree(model, grown)
+    tokenizer = AutoTokenizer.from_pretrained(grown)
+    tokenizer.add_special_tokens({"additional_special_tokens": ["<user>", "<bot>", "<new>"]})
+    tokenizer.save_pretrained(grown)
+    with pytest.raises(UserError, match=r"embedding has 25 rows.*: 25 \(<new>\).*resize"):
+        answer(grown, ["w1 <new>"])
+    assert answer(grown, PROMPTS[:3]) == answer(model, PROMPTS[:3])
 
 
 @pytest.mark.parametrize("temperature", [0.0, 1.0])

@@ -1,12 +1,16 @@
+import json
 import math
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
+from transformers import AutoTokenizer
 
+from tests import families
 from tests.unit.train.tiny import LORA, ROWS, WAYS, bits, log_probabilities, losses, train
 from tests.unit.train.tiny import parent as parent  # the fixture
 from workflow_scripts.base import records, work_counter
@@ -21,6 +25,13 @@ def test_sft_loss_is_that_of_the_completions_alone(parent: Path, tmp_path: Path,
     if packing:  # an epoch is a few packs, which all fit in the batch: no document may see its neighbours
         assert result["cost"]["examples"] == 32
     assert losses(result)[1] == pytest.approx(float(-sums.sum() / counts.sum()), abs=1e-5)
+
+
+@pytest.mark.parametrize("family", ["falcon", "opt", "gpt_oss", "lfm2", "mamba2"])
+def test_packing_is_refused_where_rows_of_a_pack_would_see_one_another(family: str, tmp_path: Path) -> None:
+    model = families.make(family, tmp_path / "model")
+    with pytest.raises(UserError, match=f"packing: rows in one pack see one another in a model of type {family}"):
+        train(tmp_path, model, packing=True, max_length=200)
 
 
 @pytest.mark.parametrize("lora", [None, {**LORA, "dropout": 0.0}])
@@ -75,6 +86,69 @@ def test_options_of_scheduler_and_optimizer_reach_them(parent: Path, tmp_path: P
     ]
     found = {bits(train(tmp_path, parent, str(i), **way)[1])["model.safetensors"] for i, way in enumerate(ways)}
     assert len(found) == len(ways)
+
+
+def test_a_share_of_the_steps_can_be_warmed_up(parent: Path, tmp_path: Path) -> None:
+    _, share = train(tmp_path, parent, "share", scheduler="linear", warmup_steps=0.5)
+    _, steps = train(tmp_path, parent, "steps", scheduler="linear", warmup_steps=4)  # of 8
+    _, none = train(tmp_path, parent, "none", scheduler="linear")
+    assert bits(share) == bits(steps) != bits(none)
+
+
+@pytest.mark.parametrize("loss_type", ["robust", "exo_pair", "aot"])
+def test_label_smoothing_reaches_the_losses_that_read_it(parent: Path, tmp_path: Path, loss_type: str) -> None:
+    way = {"method": "dpo", "loss_type": loss_type, "max_steps": 2, "logging_steps": 1}
+    plain, _ = train(tmp_path, parent, "plain", **way)
+    smoothed, _ = train(tmp_path, parent, "smoothed", **way, label_smoothing=0.2)
+    assert losses(plain) != losses(smoothed)
+
+
+def test_noise_on_embeddings_changes_what_is_learned_and_follows_the_seed(parent: Path, tmp_path: Path) -> None:
+    _, plain = train(tmp_path, parent, "plain", max_steps=2)
+    _, noisy = train(tmp_path, parent, "noisy", max_steps=2, neftune_noise_alpha=5.0)
+    _, again = train(tmp_path, parent, "again", max_steps=2, neftune_noise_alpha=5.0)
+    assert bits(noisy) == bits(again) != bits(plain)
+
+
+def test_the_loss_that_balances_experts_has_the_weight_that_is_given(tmp_path: Path) -> None:
+    model = families.make("mixtral", tmp_path / "model")
+    way = {"max_steps": 1, "logging_steps": 1, "max_length": 200}
+    first = {
+        weight: losses(train(tmp_path, model, str(weight), **way, router_aux_loss_coef=weight)[0])[1]
+        for weight in (0.0, 0.02, 1.0, None)
+    }
+    assert first[0.0] < first[0.02] == first[None] < first[1.0]
+
+
+@pytest.mark.parametrize("attention", ["eager", "sdpa"])
+def test_the_attention_that_is_asked_for_is_used(
+    parent: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, attention: str
+) -> None:
+    seen = []
+    step = sft.SFTTrainer.training_step
+    monkeypatch.setattr(
+        sft.SFTTrainer,
+        "training_step",
+        lambda self, *given: seen.append(self.model.config._attn_implementation) or step(self, *given),
+    )
+    train(tmp_path, parent, max_steps=1, attn_implementation=attention)
+    assert seen == [attention]
+
+
+def test_tokens_beyond_the_embedding_are_refused_before_training(parent: Path, tmp_path: Path) -> None:
+    grown = tmp_path / "grown"
+    shutil.copytree(parent, grown)
+    tokenizer = AutoTokenizer.from_pretrained(grown)
+    tokenizer.add_special_tokens({"additional_special_tokens": ["w1", "w2"]})
+    known = tokenizer.vocab_size
+    config = json.loads((grown / "config.json").read_text())
+    tensors = {name: tensor for name, tensor in load_file(grown / "model.safetensors").items()}
+    tensors["model.embed_tokens.weight"] = tensors["model.embed_tokens.weight"][: known - 3].clone()
+    save_file(tensors, grown / "model.safetensors", metadata={"format": "pt"})
+    (grown / "config.json").write_text(json.dumps({**config, "vocab_size": known - 3}))
+    with pytest.raises(UserError, match=rf"{known - 3} rows.*: {known - 3} \(w.*resize"):
+        train(tmp_path, grown)
+    assert not (tmp_path / "run.work").exists()
 
 
 def test_accumulation_splits_a_batch_without_changing_the_step(parent: Path, tmp_path: Path) -> None:

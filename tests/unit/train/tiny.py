@@ -55,6 +55,12 @@ RECIPE = {
     "precompute_reference": False,
     "beta": 0.5,
     "loss_type": "sigmoid",
+    "label_smoothing": None,
+    "desirable_weight": 1.0,
+    "undesirable_weight": 1.0,
+    "neftune_noise_alpha": None,
+    "router_aux_loss_coef": None,
+    "attn_implementation": None,
     "lora": None,
     "trust_remote_code": False,
 }

@@ -7,6 +7,7 @@ file imports its libraries only where it is started, so that all can be asked ab
 import hashlib
 import json
 from collections.abc import Callable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, Self
 
@@ -14,6 +15,7 @@ from workflow_scripts.base.errors import UserError
 from workflow_scripts.models import directory
 from workflow_scripts.models.chat import Chat
 from workflow_scripts.models.chat_template import user
+from workflow_scripts.models.vocabulary import Vocabulary
 
 Recipe = dict[str, Any]
 
@@ -84,6 +86,7 @@ class Encoder:
         self.longest_prompt = recipe["max_model_len"] - recipe["max_new_tokens"]
         self.chat = Chat.open(model)
         self.tokenizer, self.ends = self.chat.tokenizer, self.chat.stops
+        self.vocabulary = Vocabulary(model, self.tokenizer)
 
     def encode(self, prompts: list[str]) -> list[list[int]]:
         """The tokens of prompts, each as a turn of a user, ready for the answer.
@@ -94,6 +97,7 @@ class Encoder:
         if not prompts:
             return []
         tokens = self.chat.prompts([user(prompt) for prompt in prompts])
+        self.vocabulary.check(chain.from_iterable(tokens))
         longest = max(map(len, tokens))
         if longest > self.longest_prompt:
             raise UserError(

@@ -1,13 +1,22 @@
-"""The engine that runs everywhere: batches of similar length, with torch and transformers."""
+"""The engine that runs everywhere: batches of similar length, with torch and transformers.
 
+It gives the tokens that transformers' own `generate` gives one prompt at a time.  Models whose layers hand a state on
+(state spaces, short convolutions), and those that are not told positions, would take padding for text: their batches
+are of prompts of one length.
+"""
+
+import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from workflow_scripts.base import work_counter
 from workflow_scripts.base.errors import UserError, is_out_of_memory
 from workflow_scripts.generate.engines._base import Completion, Encoder, Kind, Recipe, SharedParts, seed_of, windows
+
+KEEP_INSIDE = ("recurrent_gemma",)  # models that keep what they computed in their modules
 
 
 class _Transformers:
@@ -26,12 +35,12 @@ class _Transformers:
         self._load(model)
 
     def _load(self, model: Path) -> None:
-        from transformers import AutoModelForCausalLM
+        from workflow_scripts.models import network
 
         dtype = {"float32": self.torch.float32, "bfloat16": self.torch.bfloat16}[self.recipe["precision"]]
-        loaded = AutoModelForCausalLM.from_pretrained(
-            model, dtype=dtype, local_files_only=True, trust_remote_code=False
-        )
+        loaded = network.load(model, dtype)
+        self.takes = _arguments(model, loaded)
+        self.pads = "position_ids" in self.takes and not network.hands_state_on(loaded)
         self.served, self.model = SharedParts.of(model), loaded.to(self.device).eval()
 
     def exchange(self, model: Path) -> None:
@@ -46,8 +55,9 @@ class _Transformers:
         tokens = self.encoder.encode(prompts)
         for window in windows(len(prompts), size):
             by_length = sorted(window, key=lambda index: (len(tokens[index]), index))
+            alike = [by_length] if self.pads else [list(g) for _, g in groupby(by_length, lambda i: len(tokens[i]))]
             answers: dict[int, list[int]] = {}
-            for batch in (by_length[at : at + size] for at in range(0, len(by_length), size)):
+            for batch in (group[at : at + size] for group in alike for at in range(0, len(group), size)):
                 seeds = [seed_of(self.recipe["seed"], prompts[index]) for index in batch]
                 with _out_of_memory_in_words(), self.torch.inference_mode():
                     answers.update(zip(batch, self._decode([tokens[index] for index in batch], seeds), strict=True))
@@ -59,7 +69,7 @@ class _Transformers:
         """New tokens of each prompt, up to the one that ends the turn."""
         torch = self.torch
         width = max(map(len, prompts))
-        pad = self.encoder.tokenizer.pad_token_id or 0
+        pad = self.encoder.vocabulary.padding()
         tokens = torch.tensor([[pad] * (width - len(p)) + p for p in prompts], device=self.device)
         mask = torch.tensor([[0] * (width - len(p)) + [1] * len(p) for p in prompts], device=self.device)
         positions = (mask.cumsum(-1) - 1).clamp(min=0)
@@ -70,15 +80,10 @@ class _Transformers:
         unfinished = set(batch)
         cache = None
         for _ in range(self.recipe["max_new_tokens"]):
-            output = self.model(
-                input_ids=tokens,
-                attention_mask=mask,
-                position_ids=positions,
-                past_key_values=cache,
-                use_cache=True,
-                logits_to_keep=1,
-            )
-            cache, chosen = output.past_key_values, pick(output.logits[:, -1].float(), batch)
+            given = {"attention_mask": mask} if self.pads else {}
+            given |= {"position_ids": positions, "logits_to_keep": 1, self.takes.cache: cache}
+            output = self.model(input_ids=tokens, use_cache=True, **self.takes.of(given))
+            cache, chosen = getattr(output, self.takes.cache), pick(output.logits[:, -1].float(), batch)
             for prompt, token in zip(batch, chosen.tolist(), strict=True):
                 if prompt in unfinished:
                     answers[prompt].append(token)
@@ -93,7 +98,7 @@ class _Transformers:
                 batch = [batch[row] for row in kept.tolist()]
                 kept = kept.to(self.device)
                 tokens, positions, mask = tokens[kept], positions[kept], mask[kept]
-                cache.batch_select_indices(kept)
+                cache.reorder_cache(kept)
         return answers
 
     def _sampler(self, seeds: list[int]) -> Callable[[Any, list[int]], Any]:
@@ -112,6 +117,34 @@ class _Transformers:
             return order.gather(-1, (share / noise).argmax(-1, keepdim=True))[:, 0]
 
         return pick
+
+
+def _arguments(model: Path, loaded: Any) -> "_Arguments":
+    """What a network's forward pass takes.
+
+    Raises:
+        UserError: it hands back no cache that this engine could hand on.
+    """
+    names = frozenset(inspect.signature(loaded.forward).parameters)
+    for cache in ("past_key_values", "cache_params"):
+        if cache in names and loaded.config.model_type not in KEEP_INSIDE:
+            return _Arguments(names, cache)
+    raise UserError(
+        f"{model}: engine transformers cannot answer with a model of type {loaded.config.model_type}, which keeps its "
+        "state in a way of its own; set generation.engine: vllm, or load another model"
+    )
+
+
+class _Arguments(NamedTuple):
+    names: frozenset[str]
+    cache: str  # the name of the argument, and of the output, that holds what was computed before
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.names
+
+    def of(self, given: dict[str, Any]) -> dict[str, Any]:
+        """Those of some arguments that the forward pass takes."""
+        return {name: value for name, value in given.items() if name in self.names}
 
 
 @contextmanager

@@ -22,3 +22,4 @@ class Method(NamedTuple):
     arguments: Callable[..., Any]
     settings: Callable[[Recipe], dict[str, Any]]  # the arguments that only this method has
     reference: bool  # is the loss measured against the starting weights?
+    passes: int = 1  # items of the trainer's dataset that a row becomes

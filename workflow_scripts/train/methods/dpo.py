@@ -65,11 +65,17 @@ def _features(example: Example) -> dict[str, Any]:
     return {"prompt_ids": example.prompt, "chosen_ids": example.answers[0], "rejected_ids": example.answers[1]}
 
 
+def _smoothing(recipe: Recipe) -> float:
+    if recipe["label_smoothing"] is not None:
+        return float(recipe["label_smoothing"])
+    return 1e-3 if recipe["loss_type"] == "exo_pair" else 0.0  # as arXiv 2402.00856
+
+
 def _settings(recipe: Recipe) -> dict[str, Any]:
     return {
         "beta": recipe["beta"],
         "loss_type": [recipe["loss_type"]],
-        "label_smoothing": 1e-3 if recipe["loss_type"] == "exo_pair" else 0.0,  # as arXiv 2402.00856
+        "label_smoothing": _smoothing(recipe),
         "precompute_ref_log_probs": recipe["precompute_reference"],
         "max_length": None,
     }

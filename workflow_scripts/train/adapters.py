@@ -1,0 +1,90 @@
+"""Low-rank adapters: put onto a network that is trained, and merged by peft into the model they belong to."""
+
+import re
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import LoraConfig, PeftModel, inject_adapter_in_model
+from peft.utils.error import PeftError
+
+from workflow_scripts.base.errors import UserError
+from workflow_scripts.models import network
+
+# Keys of `lora` by the names that peft has for them, where those are others.
+PEFT = {"alpha": "lora_alpha", "dropout": "lora_dropout", "targets": "target_modules"}
+
+
+def settings(lora: dict[str, Any], outline: Any) -> LoraConfig:
+    """Peft's settings of an adapter on a network.
+
+    Args:
+        lora: of `training`, every key stated.
+        outline: the network, or its skeleton; of a multimodal wrapper only the language model is adapted.
+    """
+    given = {PEFT.get(key, key): value for key, value in lora.items() if value is not None}
+    parts = network.text_parts(outline)
+    if parts != [""]:
+        given["exclude_modules"] = rf"(?!({'|'.join(map(re.escape, parts))})(\.|$)).*"
+    return LoraConfig(task_type="CAUSAL_LM", **given)
+
+
+def check(lora: dict[str, Any], parent: Path) -> None:
+    """Whether each target is there and can be trained, on a skeleton, before rows are tokenised.
+
+    Raises:
+        UserError: a target matches nothing, is the output head, or is not what peft adapts.
+    """
+    outline = network.skeleton(parent)
+    heads = [m for m in (outline.get_output_embeddings(), outline.get_input_embeddings()) if m is not None]
+    if len(heads) == 2 and heads[0].weight is not heads[1].weight:
+        heads = heads[:1]  # an embedding of its own may be adapted
+    heads_called = [name for name, module in outline.named_modules() if any(module is head for head in heads)]
+    kinds = sorted({name.rpartition(".")[2] for name, m in outline.named_modules() if isinstance(m, torch.nn.Linear)})
+    asked = settings(lora, outline)
+    where = f"lora.targets: {{}} of {outline.config.model_type} ({parent})"
+    try:
+        inject_adapter_in_model(asked, outline, low_cpu_mem_usage=True)
+    except (PeftError, ValueError, TypeError, NotImplementedError) as error:
+        said = " ".join(str(error).split())[:200]
+        raise UserError(
+            f"lora: {outline.config.model_type} ({parent}) cannot be adapted so: {said}; it has {', '.join(kinds)}"
+        ) from None
+    adapted = {name.removesuffix(".base_layer") for name, m in outline.named_modules() if hasattr(m, "lora_A")}
+    for target in lora["targets"] if isinstance(lora["targets"], list) else []:
+        matched = {name for name in adapted if name == target or name.endswith(f".{target}")}
+        if target in (asked.target_modules or ()) and not matched:
+            raise UserError(f"{where.format(f'there is no {target} in the language model')}; it has {', '.join(kinds)}")
+        if head := sorted(matched & set(heads_called)):
+            raise UserError(
+                f"{where.format(f'{head[0]} is the output head')}, whose loss is computed from its weight without an "
+                f"adapter, which would not be trained; leave {target} out"
+            )
+
+
+def merged(parent: Path, trained: PeftModel, state: dict[str, torch.Tensor]) -> tuple[Any, dict[str, torch.Tensor]]:
+    """The parent with a trained adapter in it, in float32, and its tensors.
+
+    From the parent's own numbers, not from those that training rounded to its precision.
+
+    Args:
+        parent: the model directory that training started from.
+        trained: the network with its adapter.
+        state: its tensors, of all ranks together.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        trained.save_pretrained(folder, state_dict=state, save_embedding_layers=False)
+        whole = merge(network.load(parent, torch.float32), Path(folder))
+    return whole, whole.state_dict()
+
+
+def merge(base: Any, adapter: Path) -> Any:
+    """A network with an adapter merged into it by peft: any kind that peft can merge (LoRA, DoRA, rsLoRA, of experts).
+
+    Args:
+        base: the network, in float32.
+        adapter: folder of adapter_config.json and adapter_model.safetensors.
+    """
+    with network.explained(adapter, file="adapter_config.json"):
+        return PeftModel.from_pretrained(base, adapter, autocast_adapter_dtype=False).merge_and_unload()
