@@ -11,7 +11,7 @@ from typing import Any, Self
 
 from workflow_scripts.base import reasoning
 from workflow_scripts.base.errors import UserError
-from workflow_scripts.models import plain_text, template_files
+from workflow_scripts.models import directory, plain_text, template_files
 from workflow_scripts.models.chat_template import ChatTemplate, Conversation
 from workflow_scripts.models.plain_text import PlainText
 
@@ -54,13 +54,13 @@ class Chat:
         self._find_special()
 
     @classmethod
-    def open(cls, folder: Path, trust_remote_code: bool = False) -> Self:
+    def open(cls, folder: Path) -> Self:
         """The chat of a model directory.
 
         Raises:
             UserError: as for `Chat`; or the tokenizer cannot be read.
         """
-        tokenizer = template_files.tokenizer(folder, trust_remote_code)
+        tokenizer = template_files.tokenizer(folder, directory.has_code(folder))
         return cls(tokenizer, template_files.settings(folder), template_files.eos(folder, tokenizer), str(folder))
 
     def prompts(self, conversations: Sequence[Conversation], rows: Sequence[str] = ()) -> list[list[int]]:

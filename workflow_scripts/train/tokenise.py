@@ -15,7 +15,7 @@ def tokenise(recipe: Recipe, method: Method, parent: Path, rows: pa.Table) -> tu
     """Tokenise rows; also count those whose answer was cut.  Truncation happens here and nowhere else."""
     if not len(rows):
         raise UserError("mixture: no rows to train on")
-    chat = Chat.open(parent, recipe["trust_remote_code"])
+    chat = Chat.open(parent)
     names, asked = rows["id"].to_pylist(), [user(prompt) for prompt in rows["prompt"].to_pylist()]
     prompts = chat.prompts(asked, names)
     answers: list[list[list[int]]] = [[] for _ in names]
