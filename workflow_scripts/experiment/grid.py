@@ -13,6 +13,7 @@ from workflow_scripts.config.merging import Merging
 from workflow_scripts.config.models import KINDS, PLACEHOLDER, Merge, Train
 from workflow_scripts.config.section import NAME
 from workflow_scripts.config.training import Training
+from workflow_scripts.experiment import adapted
 from workflow_scripts.experiment.config_errors import Errors, in_quotes, typed
 from workflow_scripts.experiment.model import Model
 
@@ -42,7 +43,7 @@ def expand(config: Config, errors: Errors) -> dict[str, Model]:
             else:
                 rows[name] = written
     models = {name: _model(name, *written, config, list(rows), errors) for name, written in rows.items()}
-    return {name: model for name, model in models.items() if model}
+    return adapted.with_bases({name: model for name, model in models.items() if model})
 
 
 def _points(grid: Any) -> list[dict[str, Any]]:

@@ -7,24 +7,25 @@ from typing import Any
 from workflow_scripts.base import hashing, hub
 from workflow_scripts.base.errors import UserError
 from workflow_scripts.base.job import STORE, Job, Made
-from workflow_scripts.models import manifest
+from workflow_scripts.models import contents, manifest
+from workflow_scripts.process import command
 from workflow_scripts.store import finished_work
-
-TAKEN = ("*.json", "*.safetensors", "*.model", "*.txt", "*.jinja")
 
 
 def fetch(work: dict[str, Any], output: Path) -> None:
-    """Copy a model into a folder.
+    """Copy a model into a folder, and see that it can be trained, merged and answered with.
 
     Raises:
-        UserError: it is not there, not to be had, or has no safetensors.
+        UserError: it is not there or not to be had, its files contradict one another or its config.json, it is
+            quantised, or it brings code and there is no consent.
     """
-    source = hub.folder(work["load"], work["revision"], TAKEN)
-    files = [path for pattern in TAKEN for path in sorted(source.glob(pattern))]
-    if not any(path.suffix == ".safetensors" for path in files):
-        raise UserError(f"{work['load']}: has no .safetensors; convert it first (other formats can run code)")
-    for path in files:
+    source = hub.folder(work["load"], work["revision"], contents.TAKEN)
+    for path in contents.of_model(source, work["trust_remote_code"]):
         shutil.copyfile(path, output / path.name)
+    try:
+        command.heavy("models.check").check(output)
+    except UserError as error:
+        raise UserError(str(error).replace(str(output), work["load"])) from None
 
 
 def make(job: Job) -> Made:
@@ -47,5 +48,6 @@ def key(job: Job) -> str:
 
 
 def _files(job: Job) -> list[Path]:
+    """The files of a local folder."""
     source = Path(job.settings["load"])
-    return [path for pattern in TAKEN for path in sorted(source.glob(pattern))]
+    return contents.of_model(source, job.settings["trust_remote_code"]) if source.is_dir() else []
