@@ -1,4 +1,4 @@
-"""Models that are not merged: random ones, loaded ones, and trainings of a parent on a mixture.
+"""Models that are not merged: random ones, loaded ones, adapters that exist, and trainings of a parent on a mixture.
 
 REQUIRED INPUTS: mixtures; for a training its parent. OUTPUTS: models/{model}/, and curves/{model}.parquet of a training
 """
@@ -42,6 +42,26 @@ rule load:
         **params_of("load"),
     shell:
         "python -m workflow_scripts load {params.job} > {log} 2>&1"
+
+
+rule adapt:
+    """Merge an adapter that exists, from a folder or the hub's cache, into its base."""
+    input:
+        unpack(inputs_of("adapt")),
+    output:
+        **outputs_of("adapt"),
+    log:
+        log_of("adapt"),
+    wildcard_constraints:
+        **only("adapt"),
+    conda:
+        "../envs/mixmerge.yaml"
+    resources:
+        **needs("adapt"),
+    params:
+        **params_of("adapt"),
+    shell:
+        "python -m workflow_scripts adapt {params.job} > {log} 2>&1"
 
 
 rule train:

@@ -43,13 +43,20 @@ class Architecture(Section):
 
 
 class Load(Section):
-    """A model that exists: a local folder or a hub id."""
+    """A model that exists, or a LoRA adapter, which is merged into its base: a local folder or a hub id."""
 
     load: Annotated[str, result(description="path of a folder, or a hub id")]
+    base: Name | None = structure(
+        None,
+        description="of an adapter: the row of the model that it was trained on; null: the row, or local folder, that "
+        "its adapter_config.json names",
+    )
     revision: str | None = result(
         None, neutral=None, description="commit of the hub's repository; required for a hub id"
     )
-    trust_remote_code: bool = result(False, neutral=False)
+    trust_remote_code: bool = result(
+        False, neutral=False, description="consent to run code that the model brings, here and wherever it is used"
+    )
     chat: Chat | None = structure(None, description="how its conversations are written, key by key over `chat`")
     licence: str | None = structure(None, description="passed on to all that is made of the model")
     architecture: dict[str, Any] | None = execution(

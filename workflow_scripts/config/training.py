@@ -129,7 +129,9 @@ class Training(Section):
         description="weight of the loss that balances experts, of each forward pass by itself; null: the model's own",
     )
     lora: Lora | None = result(None, neutral=None)
-    trust_remote_code: bool = result(False, neutral=False)
+    trust_remote_code: bool = result(
+        False, neutral=False, description="changes nothing: consent is that of the row which loads a model"
+    )
 
     @model_validator(mode="after")
     def _batches_split(self) -> "Training":

@@ -8,20 +8,26 @@ from workflow_scripts.base.errors import UserError
 from workflow_scripts.config.experiment import Config
 from workflow_scripts.config.merging import Merging
 from workflow_scripts.config.models import Init, Load, Merge, Train
-from workflow_scripts.experiment import checks
+from workflow_scripts.config.section import Section
+from workflow_scripts.experiment import adapted, checks
 from workflow_scripts.experiment.config_errors import Errors
 from workflow_scripts.experiment.grid import is_pattern
 from workflow_scripts.experiment.model import Model, ancestry
 from workflow_scripts.merge import settings as merge_settings
 from workflow_scripts.merge.methods import METHODS
-from workflow_scripts.models import architecture, directory
+from workflow_scripts.models import architecture, contents, directory
+
+PARENTS: dict[type[Section], str] = {
+    Train: "parent",
+    Load: "base",
+}  # kind of row -> the key that names what it is made from
 
 
 def check(config: Config, models: dict[str, Model], errors: Errors) -> None:
     """Check every model and contrast: what it names, and whether a merge's parents go together."""
     for name, model in models.items():
         at = f"models.{name}"
-        key = f"{at}.parent" if isinstance(model.row, Train) else f"{at}.parents"
+        key = f"{at}.{PARENTS.get(type(model.row), 'parents')}"
         for parent in model.parents:
             errors.known(key, parent, "models", models, "model")
         match model.row:
@@ -29,7 +35,7 @@ def check(config: Config, models: dict[str, Model], errors: Errors) -> None:
                 errors.known(f"{at}.init", model.row.init, "architectures", config.architectures, "architecture")
                 errors.known(f"{at}.tokenizer", model.row.tokenizer, "mixtures", config.mixtures, "mixture")
             case Load():
-                _check_load(at, model.row, errors)
+                _check_load(at, model, errors)
             case Train():
                 _check_training(at, model.row, config, errors)
             case Merge():
@@ -48,13 +54,18 @@ def check(config: Config, models: dict[str, Model], errors: Errors) -> None:
         _check_architectures(config, models, errors)
 
 
-def _check_load(at: str, row: Load, errors: Errors) -> None:
+def _check_load(at: str, model: Model, errors: Errors) -> None:
+    row = model.row
+    assert isinstance(row, Load)
     folder = Path(row.load)
     if row.architecture is not None and (absent := architecture.SHAPE - row.architecture.keys()):
         errors.add(f"{at}.architecture", f"has no {', '.join(sorted(absent))}; copy them from the model's config.json")
     if folder.is_dir():
         try:
-            directory.read_config(folder)
+            if not adapted.is_adapter(row):
+                contents.of_model(folder, row.trust_remote_code)
+            elif contents.of_adapter(folder) and not model.parents:
+                contents.of_model(contents.base_folder(folder), consent=False)
         except UserError as error:
             errors.add(f"{at}.load", str(error))
     else:
@@ -126,7 +137,7 @@ def _shape(model: Model, config: Config) -> dict[str, Any] | None:
         return {"model_type": "cohere", **given.model_dump(), "tokenizer": model.row.tokenizer}
     if isinstance(model.row, Load):
         try:
-            return directory.read_config(Path(model.row.load))
+            return directory.read_config(adapted.root_folder(model.row))
         except UserError:
             return model.row.architecture  # on the hub, or noted already
     return None

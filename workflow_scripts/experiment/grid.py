@@ -15,6 +15,7 @@ from workflow_scripts.config.merging import Merging, section
 from workflow_scripts.config.models import KINDS, PLACEHOLDER, Merge, Train
 from workflow_scripts.config.section import NAME
 from workflow_scripts.config.training import Training
+from workflow_scripts.experiment import adapted
 from workflow_scripts.experiment.config_errors import Errors, in_quotes, typed
 from workflow_scripts.experiment.model import Model
 from workflow_scripts.merge.methods import METHODS
@@ -48,7 +49,7 @@ def expand(config: Config, errors: Errors) -> dict[str, Model]:
                 rows[name] = written
     named: Named = {"training": config.training, "merging": _merging(config, errors)}
     models = {name: _model(name, *written, named, list(rows), errors) for name, written in rows.items()}
-    return {name: model for name, model in models.items() if model}
+    return adapted.with_bases({name: model for name, model in models.items() if model})
 
 
 def _merging(config: Config, errors: Errors) -> dict[str, Merging]:

@@ -19,7 +19,7 @@ from workflow_scripts.experiment.artifacts import Artifacts
 from workflow_scripts.forecast.quote import Quote, over_budget, quote
 from workflow_scripts.forecast.resources import Requirements, weights_folder
 from workflow_scripts.llm.request import RULES
-from workflow_scripts.models import model_size
+from workflow_scripts.models import contents, model_size
 
 KEYS = {"cohere_chat": ("COHERE_API_KEY", "CO_API_KEY")}  # provider -> variables of which one is enough
 ROOM = 0.8  # of a GPU may be weights when answering; the rest is for keys, values and what else the engine holds
@@ -42,7 +42,7 @@ def hub(found: Artifacts) -> Iterator[str]:
         return
     for name, model in found.experiment.models.items():
         if isinstance(model.row, Load) and not Path(model.row.load).is_dir():
-            missing = _missing(model.row.load, str(model.row.revision))
+            missing = _missing(model.row.load, str(model.row.revision), model.row.base is not None)
             yield from _not_cached(f"models.{name}.load", model.row.load, model.row.revision, missing)
     for name, source in found.experiment.config.sources.items():
         dataset: Any = getattr(source, "dataset", None)
@@ -122,8 +122,11 @@ def _not_cached(at: str, name: str, revision: str | None, missing: list[str], ki
         )
 
 
-def _missing(name: str, revision: str) -> list[str]:
+def _missing(name: str, revision: str, is_adapter: bool) -> list[str]:
     """Files of a model that loading it needs and the cache does not have: its config, tokenizer and every shard."""
+    if is_adapter:
+        needed = (contents.ADAPTER, contents.ADAPTER_WEIGHTS)
+        return [file for file in needed if _cached(name, file, revision) is None]
     found = {file: _cached(name, file, revision) for file in ("config.json", "tokenizer.json")}
     index, single = "model.safetensors.index.json", "model.safetensors"
     if path := _cached(name, index, revision):

@@ -15,7 +15,7 @@ from workflow_scripts.base.errors import UserError
 from workflow_scripts.config.merging import Merging
 from workflow_scripts.config.models import Init, Load, Merge
 from workflow_scripts.config.training import Training
-from workflow_scripts.experiment import kept
+from workflow_scripts.experiment import adapted, kept
 from workflow_scripts.experiment.artifacts import Artifact
 from workflow_scripts.experiment.table_of_models import Experiment
 from workflow_scripts.forecast import work_counts
@@ -124,14 +124,14 @@ class Requirements:
         match chosen.row:
             case Init():
                 return "float32"
-            case Load():
+            case Load() if not chosen.needs:
                 architecture = self.architecture(model) or {}
                 said = architecture.get("dtype") or architecture.get("torch_dtype")
                 return said if said in model_size.BYTES else "bfloat16"
             case Merge():
                 return getattr(chosen.settings, "out_dtype", None) or self.dtype(chosen.parents[0])
             case _:
-                return self.dtype(chosen.row.parent)
+                return self.dtype(chosen.needs[0])
 
     def unknown(self) -> list[str]:
         """A line for each model that exists and whose size nothing here tells."""
@@ -147,6 +147,8 @@ class Requirements:
         architecture, settings = self.architecture(model), self.experiment.models[model].settings
         if architecture is None or stage in ("initialise", "load"):
             return PROCESS
+        if stage == "adapt":
+            return PROCESS + 2 * model_size.model_bytes(architecture, "float32")
         on_cpu = not self.gpus(stage, model)
         if isinstance(settings, Merging) and stage == "merge":
             parents = len(self.experiment.models[model].needs)
@@ -169,7 +171,7 @@ class Requirements:
             case Init():
                 architecture = self.experiment.config.architectures[chosen.row.init]
                 return {**architecture.model_dump(), "vocab_size": WORDS}
-            case Load():
+            case Load() if not chosen.needs:
                 known = config_of(chosen.row) or chosen.row.architecture
                 return known if known and known.keys() >= SHAPE else None
             case _:
@@ -178,7 +180,10 @@ class Requirements:
 
 def config_of(row: Load) -> dict[str, Any] | None:
     """The config.json of a model that exists, from its folder or the hub's cache; None where it is in neither."""
-    path: Any = Path(row.load) / "config.json"
+    try:
+        path: Any = adapted.root_folder(row) / "config.json"
+    except UserError:
+        return None
     if not path.is_file():
         if row.revision is None:
             return None

@@ -17,6 +17,7 @@ from workflow_scripts.base.errors import UserError
 
 # What a model directory holds besides its configuration and weights; a model made from another takes them over.
 COMPANIONS = (
+    "*.py",
     "added_tokens.json",
     "chat_template.jinja",
     "generation_config.json",
@@ -155,9 +156,8 @@ def _numbers(config: dict[str, Any]) -> Iterator[tuple[str, float]]:
 
 def copy_companions(source: Path, target: Path) -> None:
     """Give a model the tokenizer and generation settings of the model that it was made from."""
-    for name in COMPANIONS:
-        if (source / name).exists():
-            shutil.copyfile(source / name, target / name)
+    for path in (path for pattern in COMPANIONS for path in source.glob(pattern)):
+        shutil.copyfile(path, target / path.name)
 
 
 def _index(model: Path) -> dict[str, str]:
@@ -166,7 +166,7 @@ def _index(model: Path) -> dict[str, str]:
     if not path.exists():
         return {}
     files = read_object(path).get("weight_map")
-    if not isinstance(files, dict) or not all(isinstance(name, str) for name in files.values()):
+    if not isinstance(files, dict) or not all(isinstance(f, str) and Path(f).name == f for f in files.values()):
         raise UserError(f"{path}: holds no weight map; {AGAIN}")
     return files
 

@@ -24,6 +24,7 @@ from transformers import (
     GenerationConfig,
 )
 from transformers.cache_utils import LinearAttentionCacheLayerMixin
+from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
 from transformers.utils import logging
 
 from workflow_scripts.base.errors import UserError, is_out_of_memory
@@ -36,7 +37,12 @@ def configuration(model: Path) -> Any:
     Raises:
         UserError: config.json is missing, of a kind that transformers does not know, or not what its kind takes.
     """
-    directory.read_config(model)
+    given = directory.read_config(model)
+    if given.get("auto_map") and given.get("model_type") not in CONFIG_MAPPING_NAMES and not directory.has_code(model):
+        raise UserError(
+            f"{model}/config.json: a model of type {given.get('model_type')} brings code of its own (auto_map); read "
+            "that code, then consent by `trust_remote_code: true` in the model's row"
+        )
     with explained(model):
         return AutoConfig.from_pretrained(model, local_files_only=True, trust_remote_code=directory.has_code(model))
 
@@ -120,6 +126,22 @@ def _auto(model: Path, config: Any) -> Any:
 
 
 @contextmanager
+def quiet() -> Iterator[None]:
+    """Keep transformers' notices and progress bars off; what matters of them is said by errors here."""
+    verbosity, is_shown = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity(logging.CRITICAL)
+    logging.disable_progress_bar()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if is_shown:
+            logging.enable_progress_bar()
+
+
+@contextmanager
 def explained(model: Path, odd: str = "", file: str = "config.json") -> Iterator[None]:
     """Say in a line what transformers, or a model's own code, makes of a user's files; it may raise anything.
 
@@ -128,11 +150,8 @@ def explained(model: Path, odd: str = "", file: str = "config.json") -> Iterator
         odd: what is odd about its tensors, for when they are the reason.
         file: that describes it.
     """
-    verbosity = logging.get_verbosity()
-    logging.set_verbosity(logging.CRITICAL)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with quiet():
             yield
     except UserError:
         raise
@@ -144,8 +163,6 @@ def explained(model: Path, odd: str = "", file: str = "config.json") -> Iterator
         what = f"transformers {importlib.metadata.version('transformers')} cannot build the model that it describes"
         why = odd if odd and isinstance(error, RuntimeError) else _said(error)
         raise UserError(f"{model}/{file}: {what} ({why}); correct the files, or load another model") from None
-    finally:
-        logging.set_verbosity(verbosity)
 
 
 def _said(error: BaseException) -> str:

@@ -7,10 +7,10 @@ from typing import Any
 
 import torch
 from peft import LoraConfig, PeftModel, inject_adapter_in_model
-from peft.utils.error import PeftError
+from peft.utils.error import NoMatchingPeftModuleError, PeftError
 
 from workflow_scripts.base.errors import UserError
-from workflow_scripts.models import network
+from workflow_scripts.models import canonical, contents, directory, network, tokenizer, writing
 
 # Keys of `lora` by the names that peft has for them, where those are others.
 PEFT = {"alpha": "lora_alpha", "dropout": "lora_dropout", "targets": "target_modules"}
@@ -41,21 +41,24 @@ def check(lora: dict[str, Any], parent: Path) -> None:
     if len(heads) == 2 and heads[0].weight is not heads[1].weight:
         heads = heads[:1]  # an embedding of its own may be adapted
     heads_called = [name for name, module in outline.named_modules() if any(module is head for head in heads)]
-    kinds = sorted({name.rpartition(".")[2] for name, m in outline.named_modules() if isinstance(m, torch.nn.Linear)})
+    linear = {name.rpartition(".")[2] for name, m in outline.named_modules() if isinstance(m, torch.nn.Linear)}
+    kinds = ", ".join(sorted(linear - {name.rpartition(".")[2] for name in heads_called}))
     asked = settings(lora, outline)
     where = f"lora.targets: {{}} of {outline.config.model_type} ({parent})"
     try:
         inject_adapter_in_model(asked, outline, low_cpu_mem_usage=True)
+    except NoMatchingPeftModuleError:
+        named = ", ".join(lora["targets"]) if isinstance(lora["targets"], list) else lora["targets"]
+        raise UserError(f"{where.format(f'there is no {named} in the language model')}; it has {kinds}") from None
     except (PeftError, ValueError, TypeError, NotImplementedError) as error:
-        said = " ".join(str(error).split())[:200]
-        raise UserError(
-            f"lora: {outline.config.model_type} ({parent}) cannot be adapted so: {said}; it has {', '.join(kinds)}"
-        ) from None
+        said = " ".join(str(error).split()).rstrip(".")[:250]
+        kind = outline.config.model_type
+        raise UserError(f"lora: {kind} ({parent}) cannot be adapted so: {said}; name targets among {kinds}") from None
     adapted = {name.removesuffix(".base_layer") for name, m in outline.named_modules() if hasattr(m, "lora_A")}
     for target in lora["targets"] if isinstance(lora["targets"], list) else []:
         matched = {name for name in adapted if name == target or name.endswith(f".{target}")}
         if target in (asked.target_modules or ()) and not matched:
-            raise UserError(f"{where.format(f'there is no {target} in the language model')}; it has {', '.join(kinds)}")
+            raise UserError(f"{where.format(f'there is no {target} in the language model')}; it has {kinds}")
         if head := sorted(matched & set(heads_called)):
             raise UserError(
                 f"{where.format(f'{head[0]} is the output head')}, whose loss is computed from its weight without an "
@@ -86,5 +89,32 @@ def merge(base: Any, adapter: Path) -> Any:
         base: the network, in float32.
         adapter: folder of adapter_config.json and adapter_model.safetensors.
     """
-    with network.explained(adapter, file="adapter_config.json"):
-        return PeftModel.from_pretrained(base, adapter, autocast_adapter_dtype=False).merge_and_unload()
+    with network.explained(adapter, file=contents.ADAPTER):
+        model = PeftModel.from_pretrained(base, adapter, autocast_adapter_dtype=False)
+        report = model.load_adapter(str(adapter), "default", autocast_adapter_dtype=False)  # from_pretrained drops it
+        if lost := sorted({*report.missing_keys, *report.unexpected_keys}):
+            raise UserError(
+                f"{adapter}: {lost[0]} is not both in {contents.ADAPTER_WEIGHTS} and in the model that it is for; "
+                f"correct `base`, or {contents.ADAPTER}"
+            )
+        return model.merge_and_unload()
+
+
+def adapt(adapter: Path, base: Path, output: Path) -> None:
+    """Write the whole model that an adapter makes of its base, with the adapter's own tokenizer where it has one.
+
+    Args:
+        adapter: folder of the adapter.
+        base: the model directory that it was trained on.
+        output: the model directory to write.
+
+    Raises:
+        UserError: the adapter is not for this model, or is of a kind that cannot be merged.
+    """
+    contents.of_adapter(adapter)
+    with network.quiet():
+        layout = canonical.layout(base)
+        whole = merge(network.load(base, torch.float32), adapter)
+        writing.write(whole, whole.state_dict(), base, layout, output, "look at the adapter's training")
+        directory.copy_companions(adapter, output)
+        tokenizer.complete(output)

@@ -7,31 +7,34 @@ from typing import Any
 from workflow_scripts.base import hashing, hub
 from workflow_scripts.base.errors import UserError
 from workflow_scripts.base.job import STORE, Job, Made
-from workflow_scripts.models import manifest, template_files
+from workflow_scripts.models import contents, manifest, template_files
 from workflow_scripts.process import command, limited
 from workflow_scripts.store import finished_work
-
-TAKEN = ("*.json", "*.safetensors", "*.model", "*.txt", "*.jinja")
-
 
 SECONDS = 120.0  # that trying a chat template may take; it takes a few
 
 
 def fetch(work: dict[str, Any], output: Path) -> dict[str, Any]:
-    """Copy a model into a folder, with what `chat` says of it, and say how its answers mark reasoning, if they do.
+    """Copy a model into a folder with its chat settled, and see that it can be trained, merged and answered with.
+
+    Returns:
+        How its answers mark reasoning, if they do.
 
     Raises:
-        UserError: it is not there, not to be had, or has no safetensors; or its chat template does not go with `chat`.
+        UserError: it is not there or not to be had, its files contradict one another or its config.json, it is
+            quantised, it brings code and there is no consent, or its chat template does not go with `chat`.
     """
-    source = hub.folder(work["load"], work["revision"], TAKEN)
-    files = [path for pattern in TAKEN for path in sorted(source.glob(pattern))]
-    if not any(path.suffix == ".safetensors" for path in files):
-        raise UserError(f"{work['load']}: has no .safetensors; convert it first (other formats can run code)")
+    source = hub.folder(work["load"], work["revision"], contents.TAKEN)
+    files = contents.of_model(source, work["trust_remote_code"])
     settled = _settled(source, work)
     for path in files:
         shutil.copyfile(path, output / path.name)
     for name, text in settled.files.items() if settled else ():
         (output / name).write_text(text, encoding="utf-8")
+    try:
+        command.heavy("models.check").check(output)
+    except UserError as error:
+        raise UserError(str(error).replace(str(output), work["load"])) from None
     return {"reasoning": settled.reasoning} if settled and settled.reasoning else {}
 
 
@@ -67,5 +70,6 @@ def key(job: Job) -> str:
 
 
 def _files(job: Job) -> list[Path]:
+    """The files of a local folder."""
     source = Path(job.settings["load"])
-    return [path for pattern in TAKEN for path in sorted(source.glob(pattern))]
+    return contents.of_model(source, job.settings["trust_remote_code"]) if source.is_dir() else []

@@ -36,7 +36,7 @@ CHECKED["sources"]["synthetic"] = {
 }
 LABELLED = {"source": "redteam", "metric": "labels"}
 KINDS = dict.fromkeys(("source", "dataset", "translate", "synthesise"), "source")
-KINDS |= dict.fromkeys(("load", "initialise", "train", "merge", "merge_temporary"), "model")
+KINDS |= dict.fromkeys(("load", "adapt", "initialise", "train", "merge", "merge_temporary"), "model")
 KINDS |= {"generate": "answers", "judge": "scores", "compare": "scores", "calibrate": "labels"}
 
 

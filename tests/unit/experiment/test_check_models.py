@@ -2,6 +2,7 @@
 """Models name what there is, and merges are of models that go together."""
 
 import json
+import re
 
 import pytest
 
@@ -84,6 +85,7 @@ def test_merges_of_loaded_models_are_compared_before_anything_runs(tmp_path):
     for name, layers in (("one", 2), ("two", 3)):
         (tmp_path / name).mkdir()
         (tmp_path / name / "config.json").write_text(json.dumps({"model_type": "llama", "num_hidden_layers": layers}))
+        (tmp_path / name / "model.safetensors").touch()
     (tmp_path / "none").mkdir()
     (tmp_path / "odd").mkdir()
     (tmp_path / "odd" / "config.json").write_text("{")
@@ -93,6 +95,49 @@ def test_merges_of_loaded_models_are_compared_before_anything_runs(tmp_path):
     assert lines[0].startswith("models.none.load: ") and "config.json: no such file" in lines[0]
     assert lines[1].startswith("models.odd.load: ") and "not readable as JSON" in lines[1]
     assert "of different architectures (one, two: num_hidden_layers is 3, not 2)" in lines[2]
+
+
+ADAPTER = {"adapter_config.json": '{"base_model_name_or_path": "BASE"}', "adapter_model.safetensors": ""}
+WHOLE = {"config.json": '{"model_type": "llama"}', "model.safetensors": ""}
+
+
+def folders(tmp_path, **contents):
+    """Folders with files in them; BASE in a text is the folder `base`."""
+    for name, files in contents.items():
+        (tmp_path / name).mkdir()
+        for file, text in files.items():
+            (tmp_path / name / file).write_text(text.replace("BASE", str(tmp_path / "base")))
+    return {f"models/{name}": {"load": str(tmp_path / name)} for name in contents}
+
+
+def test_an_adapter_is_made_from_the_row_that_it_names_or_that_loads_what_it_names(tmp_path):
+    rows = folders(tmp_path, whole=WHOLE, lora=ADAPTER)
+    (tmp_path / "whole").rename(tmp_path / "base")
+    rows["models/whole"] = {"load": str(tmp_path / "base")}
+    assert load(changed(rows)).models["lora"].parents == ("whole",)
+    rows["models/lora"]["base"] = "mix"
+    assert load(changed(rows)).models["lora"].parents == ("mix",)
+    del rows["models/whole"], rows["models/lora"]["base"]
+    assert load(changed(rows)).models["lora"].parents == (), "its base is the local folder"
+    hub = {"models/lora": {"load": "org/lora", "revision": "0" * 40, "base": "mix"}}
+    assert load(changed(hub)).models["lora"].parents == ("mix",)
+
+
+@pytest.mark.parametrize(
+    ("files", "row", "told"),
+    [
+        (ADAPTER, {"base": "nonesuch"}, r"base: .*nonesuch"),
+        (WHOLE, {"base": "mix"}, r"has no adapter_config\.json, so it is no adapter; remove `base`"),
+        ({**ADAPTER, "model.safetensors": ""}, {}, r"holds an adapter .* beside a whole model"),
+        (ADAPTER, {}, r"is an adapter of .*base, which is no local folder; load that model by a row of its own"),
+        ({**WHOLE, "config.json": '{"quantization_config": {"quant_method": "gptq"}}'}, {}, r"quantised \(gptq\)"),
+        ({**WHOLE, "model.safetensors.index.json": '{"weight_map": {"a": "b"}}'}, {}, r"holds weights twice"),
+    ],
+)
+def test_a_folder_that_is_no_model_and_no_adapter_is_refused_when_the_config_is_read(tmp_path, files, row, told):
+    rows = folders(tmp_path, one=files)
+    (line,) = lines_of({"models/one": {**rows["models/one"], **row}})
+    assert line.startswith("models.one.") and re.search(told, line), line
 
 
 def test_a_hub_model_with_a_revision_is_accepted_unread():

@@ -25,8 +25,15 @@ from workflow_scripts.models import manifest
 
 EDITS = {"judges/other/model": "openai/gpt-4o", "judges/other/batch": True, "suites/known": LABELLED}
 EDITS |= {"models/loaded": {"load": "CohereLabs/aya-23-8B", "revision": "c" * 40, "evaluate": False}}
+EDITS |= {"models/adapted": {"load": "org/lora", "revision": "d" * 40, "base": "base", "evaluate": False}}
 ANSWER = {"prompt": "How?", "completion": "So.", "baseline": "Thus.", "prompt_id": "1"}
 GOLDEN = {
+    "adapt": [
+        "settings: load=org/lora, revision=dddddddddddddddddddddddddddddddddddddddd",
+        "inputs: base=base, licence=null, model=adapted",
+        "code: adapt=0123456789ab, peft=1.0.0, torch=1.0.0, transformers=1.0.0",
+        "b2366f084e97",
+    ],
     "calibrate": [
         "settings: languages=null, lexicon=3edb85d5aee4, metric=labels, model=mixmerge/rules, prompt=#a65c517b",
         "inputs: baseline=null, judge=rules, model=null, suite=known",
@@ -161,6 +168,7 @@ GOLDEN = {
     ],
 }
 KEYS = {
+    "adapt": "f5e4548308ba",
     "generate": "f59fae7cbf3a",
     "initialise": "9db6b3824ee3",
     "judge": "d11ce478c583",
@@ -203,9 +211,8 @@ def test_keys_of_the_store_are_what_they_were(found):
     row = {field.name: "a" for field in records.MIXTURE if not field.nullable}
     rows = pa.Table.from_pylist([{**row, "language": "en", "part": "pretraining"}], records.MIXTURE)
     records.write(Path("results/checked/data/mixtures/pretraining.parquet"), rows, records.MIXTURE, {})
-    keys = {
-        stage: kept.key_of(found[stage].job) for stage in ("initialise", "load", "train", "merge", "merge_temporary")
-    }
+    stages = ("adapt", "initialise", "load", "train", "merge", "merge_temporary")
+    keys = {stage: kept.key_of(found[stage].job) for stage in stages}
     assert keys["merge"] != keys["train"] and None not in keys.values()
     described = {"model": hashing.of_text("base")}
     _, keys["generate"] = generate._place(found["generate"].job, described)

@@ -115,7 +115,7 @@ def test_a_prompt_of_tokens_that_the_model_does_not_know_is_refused_with_their_i
     grown = tmp_path / "grown"
     shutil.copytree(model, grown)
     tokenizer = AutoTokenizer.from_pretrained(grown)
-    tokenizer.add_special_tokens({"additional_special_tokens": ["<user>", "<bot>", "<new>"]})
+    tokenizer.add_tokens(["<new>"])
     tokenizer.save_pretrained(grown)
     with pytest.raises(UserError, match=r"embedding has 25 rows.*: 25 \(<new>\).*resize"):
         answer(grown, ["w1 <new>"])

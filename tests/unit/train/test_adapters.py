@@ -63,7 +63,7 @@ def test_a_merged_adapter_says_what_the_network_with_it_said(
 @pytest.mark.parametrize(
     ("targets", "message"),
     [
-        (["query_key_value"], r"query_key_value.*it has .*q_proj"),
+        (["query_key_value"], r"there is no query_key_value in the language model of llama.*it has .*q_proj"),
         (["q_proj", "query_key_value"], r"there is no query_key_value in the language model.*it has .*q_proj"),
         (["q_proj", "lm_head"], r"lm_head is the output head.*leave lm_head out"),
         (["lm_head"], r"lm_head is the output head"),

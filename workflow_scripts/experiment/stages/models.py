@@ -9,6 +9,7 @@ from workflow_scripts.config.fields import deciding, executing
 from workflow_scripts.config.models import Init, Load, Merge, Train
 from workflow_scripts.config.training import Training
 from workflow_scripts.data.allocation import allocate
+from workflow_scripts.experiment.adapted import is_adapter
 from workflow_scripts.experiment.model import Model, stated_chat
 from workflow_scripts.experiment.stages._base import Entry, Outputs, Settings, settings_of, stage
 from workflow_scripts.experiment.stages._places import CURVE, MANIFEST, MIXTURE, MODEL, OVERLAP, RECIPE
@@ -30,15 +31,39 @@ def weights(name: str, experiment: Experiment) -> list[str]:
     model = experiment.models[name]
     if experiment.temporary(name):
         return [file for parent in model.needs for file in weights(parent, experiment)]
-    return [] if isinstance(model.row, Load) else [MODEL(model=name, file=file) for file in WEIGHTS]
+    if isinstance(model.row, Load) and not is_adapter(model.row):
+        return []
+    return [MODEL(model=name, file=file) for file in WEIGHTS]
 
 
 @stage("load", LABEL, DESCRIBED, work="train.load:fetch")
 def load(experiment: Experiment) -> Iterator[Entry]:
     """A model that exists."""
     for wildcards, model in _of(Load, experiment):
+        if is_adapter(model.row):
+            continue
         inputs = {"model": model.name, "licence": model.row.licence}
         yield Entry(wildcards, partial(_loaded, experiment, model.row), {}, inputs)
+
+
+@stage(
+    "adapt",
+    LABEL,
+    WHOLE,
+    work="train.adapters:adapt",
+    packages=("torch", "transformers", "peft"),
+    ancient=("weights",),
+)
+def adapt(experiment: Experiment) -> Iterator[Entry]:
+    """A LoRA adapter that exists, merged into its base: a model of the table, or a local folder that it names."""
+    for wildcards, model in _of(Load, experiment):
+        if is_adapter(model.row):
+            files: dict[str, list[str]] = {
+                "base": [MANIFEST(model=name) for name in model.parents],
+                "weights": [file for name in model.parents for file in weights(name, experiment)],
+            }
+            inputs = {"model": model.name, "licence": model.row.licence, "base": next(iter(model.parents), None)}
+            yield Entry(wildcards, partial(settings_of, model.row), files, inputs)
 
 
 @stage(
@@ -117,7 +142,7 @@ def merge_temporary(experiment: Experiment) -> Iterator[Entry]:
     yield from _merges(experiment, temporary=True)
 
 
-STAGES = [load, initialise, train, merge, merge_temporary]
+STAGES = [load, adapt, initialise, train, merge, merge_temporary]
 
 
 def _of(kind: type, experiment: Experiment) -> Iterator[tuple[dict[str, str], Any]]:
