@@ -17,10 +17,8 @@ from workflow_scripts.merge import settings as merge_settings
 from workflow_scripts.merge.methods import METHODS
 from workflow_scripts.models import architecture, contents, directory
 
-PARENTS: dict[type[Section], str] = {
-    Train: "parent",
-    Load: "base",
-}  # kind of row -> the key that names what it is made from
+# Kinds of rows -> the key that names what they are made from.
+PARENTS: dict[type[Section], str] = {Train: "parent", Load: "base"}
 
 
 def check(config: Config, models: dict[str, Model], errors: Errors) -> None:

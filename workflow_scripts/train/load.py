@@ -25,30 +25,29 @@ def fetch(work: dict[str, Any], output: Path) -> dict[str, Any]:
             quantised, it brings code and there is no consent, or its chat template does not go with `chat`.
     """
     source = hub.folder(work["load"], work["revision"], contents.TAKEN)
-    files = contents.of_model(source, work["trust_remote_code"])
-    settled = _settled(source, work)
-    for path in files:
+    for path in contents.of_model(source, work["trust_remote_code"]):
         shutil.copyfile(path, output / path.name)
-    for name, text in settled.files.items() if settled else ():
-        (output / name).write_text(text, encoding="utf-8")
     try:
-        command.heavy("models.check").check(output)
+        command.heavy("models.check").check(output)  # first: it says what consent is missing for
+        settled = _settled(output, work)
     except UserError as error:
         raise UserError(str(error).replace(str(output), work["load"])) from None
+    for name, text in settled.files.items() if settled else ():
+        (output / name).write_text(text, encoding="utf-8")
     return {"reasoning": settled.reasoning} if settled and settled.reasoning else {}
 
 
-def _settled(source: Path, work: dict[str, Any]) -> Any:
+def _settled(model: Path, work: dict[str, Any]) -> Any:
     """What is to be written of a model's chat; None for a model without a template, which may do without an answer."""
     chat = dict(work["chat"])
     given = chat.pop("template")
-    if given is None and template_files.template(source) is None:
+    if given is None and template_files.template(model) is None:
         if chat != template_files.NEUTRAL:
             raise UserError(f"{work['load']}: its tokenizer has no chat template for `chat`; give one by chat.template")
         return None
     settle = command.heavy("models.settled_chat").settle
     name = f"{work['load']}: its chat template"
-    return limited.within(SECONDS, name, settle, source, given, chat, work["trust_remote_code"])
+    return limited.within(SECONDS, name, settle, model, given, chat, work["trust_remote_code"])
 
 
 def make(job: Job) -> Made:

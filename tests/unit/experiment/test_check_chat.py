@@ -19,6 +19,7 @@ def folder(tmp_path, monkeypatch):
     for name, config in (("bare", {}), ("chatty", {"chat_template": TEMPLATE})):
         (tmp_path / name).mkdir()
         (tmp_path / name / "config.json").write_text('{"model_type": "llama"}')
+        (tmp_path / name / "model.safetensors").touch()
         (tmp_path / name / "tokenizer_config.json").write_text(json.dumps(config))
     (tmp_path / "given.jinja").write_text(TEMPLATE)
     (tmp_path / "broken.jinja").write_text("Hello\n{% endfor %}")

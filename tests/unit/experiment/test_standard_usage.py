@@ -20,6 +20,7 @@ def test_the_minimal_example_is_an_experiment(tmp_path, monkeypatch):
     shape = {"hidden_size": 8, "intermediate_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1}
     Path("my-model").mkdir()
     Path("my-model/config.json").write_text(json.dumps({"model_type": "llama", "vocab_size": 9, **shape}))
+    Path("my-model/model.safetensors").touch()
     for source in EXAMPLE["sources"].values():
         Path(source["file"]).write_text('{"prompt": "How?", "language": "en"}\n')
     assert load(EXAMPLE).models.keys() == {"base", "sft-both", "sft-general", "sft-safety", "merged"}

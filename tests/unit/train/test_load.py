@@ -14,10 +14,11 @@ from tests import families
 from tests.jobs import job
 from workflow_scripts.base.errors import UserError
 from workflow_scripts.base.job import Job
-from workflow_scripts.models import manifest, network
+from workflow_scripts.models import manifest, network, template_files
 from workflow_scripts.train import adapt, load
 
-ROW = {"load": "", "revision": None, "trust_remote_code": False}
+CHAT = {"template": None, **template_files.NEUTRAL}
+ROW = {"load": "", "revision": None, "trust_remote_code": False, "chat": CHAT}
 
 
 @pytest.fixture(autouse=True)
