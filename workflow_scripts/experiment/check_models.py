@@ -87,6 +87,8 @@ def _check_merge(at: str, model: Model, models: dict[str, Model], errors: Errors
         errors.known(f"merging.{model.row.merge}.base", model.base, "models", models, "model")
     if any(map(is_pattern, model.row.parents)) and (not model.parents or not errors.complete("models")):
         return  # how many parents there are is not known
+    if model.base is not None and model.base in model.parents:
+        errors.add(f"{at}.parents", f"name the base '{model.base}', whose task vector is zero; leave it out")
     if isinstance(settings := model.settings, Merging):
         found = merge_settings.mistakes(settings, METHODS[settings.method], len(model.parents), model.base is not None)
         for key, what in found:

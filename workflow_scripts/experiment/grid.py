@@ -18,7 +18,8 @@ from workflow_scripts.config.training import Training
 from workflow_scripts.experiment import adapted
 from workflow_scripts.experiment.config_errors import Errors, in_quotes, typed
 from workflow_scripts.experiment.model import Model
-from workflow_scripts.merge.methods import METHODS
+from workflow_scripts.merge.methods import KIND, METHODS
+from workflow_scripts.merge.settings import as_mergekit_spells
 
 Named = Mapping[str, Mapping[str, Any]]  # section -> its entries
 
@@ -150,7 +151,12 @@ def _training(raw: dict[str, Any], at: str, errors: Errors) -> Training | None:
 def of_method(raw: dict[str, Any], at: str, errors: Errors) -> Merging | None:
     """Settings of a merge, as the method that they name takes them."""
     try:
-        if not errors.known(f"{at}.method", raw["method"], "", METHODS, "method"):
+        name = str(raw["method"])
+        if not errors.known(f"{at}.method", name, "", METHODS, "method", beside=f"{KIND}/{name}.py"):
+            return None
+        if spelled := as_mergekit_spells(raw, METHODS[name]):
+            for key, what in spelled:
+                errors.add(f"{at}.{key}", what)
             return None
         settings: Merging | None = typed(TypeAdapter(section(METHODS[raw["method"]])), raw, at, errors)
     except UserError as error:  # a user's file of the method

@@ -16,6 +16,27 @@ from workflow_scripts.merge.methods import METHODS
 OUTSIDE_LAYERS = {"embeddings": ("embed_tokens", "lm_head"), "final_norm": ("model.norm.",)}
 
 
+# Keys of mergekit's YAML files that are called otherwise here.
+RENAMED = {"merge_method": "method", "base_model": "base", "weight": "weights", "lambda_": "lambda"}
+
+
+def as_mergekit_spells(raw: dict[str, Any], method: Method) -> list[tuple[str, str]]:
+    """What in settings is spelled as in mergekit's YAML files, and how it is spelled here: (key, what to do)."""
+    found = [(key, f"is called `{here}` here") for key, here in RENAMED.items() if key in raw]
+    if "parameters" in raw:
+        found.append(("parameters", "write what it holds beside `method`"))
+    for key, value in raw.items():
+        items = value if isinstance(value, list) else [value]
+        parameter = method.parameters.get(key)
+        if any(isinstance(one, dict) and {"filter", "value"} & one.keys() for one in items):
+            found.append(
+                (key, "has filters, which are not read; a number may change over depth alone (docs/merging.md)")
+            )
+        elif parameter and parameter.scope == "shared" and parameter.is_number and isinstance(value, list):
+            found.append((key, "is a list; a gradient is {layers: [...], embeddings: ..., final_norm: ...}"))
+    return found
+
+
 def mistakes(settings: Merging, method: Method, parents: int, base: bool) -> list[tuple[str, str]]:
     """What is wrong with the settings of a merge of so many parents: (key, what is wrong and what to do).
 

@@ -122,6 +122,8 @@ def _check_models(models: list[Path], outside_matters: bool) -> Shapes:
     """The shapes of the tensors that all models hold alike; refuses models that do not."""
     first, *others = models
     config, shapes = directory.read_config(first), _shapes(first)
+    if not shapes:
+        raise UserError(f"{first}: holds no tensors; make the model again")
     for other in others:
         if difference := check_compatible([config, directory.read_config(other)]):
             raise UserError(
@@ -173,14 +175,15 @@ def _write_weights(what: _Merge, shapes: Shapes, dtypes: dict[str, str], path: P
         depth = None if layer is None else int(layer[1]) / (layers - 1) if layers > 1 else 1.0
         values = settings.of_tensor(recipe, [one.name for one in method.spec.parameters], name, depth)
         tensors = [model[name].to(dtype) for model in opened]
-        out = DTYPES[dtypes[name]][1]
         draws = contextlib.nullcontext() if seed is None else _seeded(draw_seed(seed, name))
         with draws, _in_a_line(method.spec.name, name):
-            merged = merge_tensors(
-                tensors, method, parameters=values, base_index=base_index, name=name, dtype=dtype, out_dtype=out
-            )
+            merged = merge_tensors(tensors, method, parameters=values, base_index=base_index, name=name, dtype=dtype)
+            if merged.layout is not torch.strided or not merged.is_floating_point():
+                raise TypeError(f"returned {merged.dtype}, {merged.layout}; return a dense tensor of floating point")
+            merged = merged.to(DTYPES[dtypes[name]][1])
         if not merged.isfinite().all():
-            raise UserError(f"merge by {method.spec.name}: {name} has values that are not finite; see its weights")
+            what = f"a parent's are not, the method makes them so, or they do not fit {dtypes[name]} (`out_dtype`)"
+            raise UserError(f"merge by {method.spec.name}: {name} has values that are not finite: {what}")
         result.write(name, merged)
         return merged.numel(), is_slerp and interpolates_linearly(*tensors)
 

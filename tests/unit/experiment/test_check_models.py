@@ -142,3 +142,22 @@ def test_a_folder_that_is_no_model_and_no_adapter_is_refused_when_the_config_is_
 
 def test_a_hub_model_with_a_revision_is_accepted_unread():
     assert "hub" in load(changed({"models/hub": {"load": "org/model", "revision": "0" * 40}})).models
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"method": "ties", "weight": 1, "density": 0.5}, "merging.mine.weight: is called `weights` here"),
+        ({"method": "slerp", "t": [0, 0.5, 1]}, "merging.mine.t: is a list; a gradient is {layers: [...]"),
+        ({"method": "slerp", "t": [{"filter": "mlp", "value": 1}]}, "merging.mine.t: has filters, which are not read"),
+        ({"method": "slerp", "parameters": {"t": 1}}, "merging.mine.parameters: write what it holds beside `method`"),
+        ({"method": "mine"}, "merging.mine.method: no method 'mine'; did you mean"),
+    ],
+)
+def test_what_is_spelled_as_in_mergekits_files_is_said_as_it_is_spelled_here(settings, said):
+    check({"merging/mine": settings}, [said])
+
+
+def test_the_base_is_no_parent():
+    edits = {"models/ties": {"merge": "ties", "parents": ["mix", "general", "base"]}}
+    check(edits, ["models.ties.parents: name the base 'base', whose task vector is zero; leave it out"])

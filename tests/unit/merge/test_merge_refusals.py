@@ -81,7 +81,7 @@ def test_a_shard_that_lacks_a_tensor_of_the_index_is_refused(
 
 def test_quantised_weights_are_refused(models: dict[str, Path], tmp_path: Path, output: Path) -> None:
     other = write_model(tmp_path / "other", {n: t.to(torch.int8) for n, t in weights(models["second"]).items()})
-    with pytest.raises(UserError, match="is I8; train and merge unquantised weights"):
+    with pytest.raises(UserError, match="is I8; load the unquantised model"):
         merge(LINEAR, [models["first"], other], None, output)
 
 
