@@ -15,7 +15,7 @@ from workflow_scripts.experiment.grid import is_pattern
 from workflow_scripts.experiment.model import Model, ancestry
 from workflow_scripts.merge import settings as merge_settings
 from workflow_scripts.merge.methods import METHODS
-from workflow_scripts.models import architecture, contents, directory
+from workflow_scripts.models import architecture, contents, directory, shape
 
 # Kinds of rows -> the key that names what they are made from.
 PARENTS: dict[type[Section], str] = {Train: "parent", Load: "base"}
@@ -56,8 +56,9 @@ def _check_load(at: str, model: Model, errors: Errors) -> None:
     row = model.row
     assert isinstance(row, Load)
     folder = Path(row.load)
-    if row.architecture is not None and (absent := architecture.SHAPE - row.architecture.keys()):
-        errors.add(f"{at}.architecture", f"has no {', '.join(sorted(absent))}; copy them from the model's config.json")
+    if row.architecture is not None and not shape.is_known(row.architecture):
+        absent = ", ".join(sorted(architecture.SHAPE - row.architecture.keys())) or "sizes"
+        errors.add(f"{at}.architecture", f"has no {absent}; copy them from the model's config.json")
     if folder.is_dir():
         try:
             if not adapted.is_adapter(row):

@@ -19,8 +19,7 @@ from workflow_scripts.experiment import adapted, kept
 from workflow_scripts.experiment.artifacts import Artifact
 from workflow_scripts.experiment.table_of_models import Experiment
 from workflow_scripts.forecast import work_counts
-from workflow_scripts.models import model_size
-from workflow_scripts.models.architecture import SHAPE
+from workflow_scripts.models import model_size, shape
 
 
 class Needs(NamedTuple):
@@ -137,7 +136,7 @@ class Requirements:
         """A line for each model that exists and whose size nothing here tells."""
         return [
             f"models.{name}.load: the size of {model.row.load} is not known, since its config.json is not in the hub's "
-            "cache; fetch it, or state `architecture` in the row ({', '.join(sorted(SHAPE))})"
+            "cache; fetch it, or state `architecture` in the row (what its config.json says)"
             for name, model in self.experiment.models.items()
             if isinstance(model.row, Load) and self.architecture(name) is None
         ]
@@ -173,7 +172,7 @@ class Requirements:
                 return {**architecture.model_dump(), "vocab_size": WORDS}
             case Load() if not chosen.needs:
                 known = config_of(chosen.row) or chosen.row.architecture
-                return known if known and known.keys() >= SHAPE else None
+                return known if known and shape.is_known(known) else None
             case _:
                 return self.architecture(chosen.needs[0])
 

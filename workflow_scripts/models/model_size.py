@@ -15,13 +15,15 @@ All sizes are in bytes.  Sources of the formulas:
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from workflow_scripts.models import shape
+from workflow_scripts.models.shape import Architecture
+
 GIB = 1024**3
 CUDA_CONTEXT = 1.5 * GIB  # with its libraries, and what the allocator loses to gaps
 BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 PAIRED = ("dpo", "kto")  # methods of which a row has two answers, and whose loss is measured against a reference
 COUNTS = (1, 2, 4, 8, 16, 32, 64)  # numbers of devices, and of forward passes per step, that are advised
 
-Architecture = Mapping[str, Any]  # of config.json, or of the config's `architectures` with a `vocab_size`
 Settings = Mapping[str, Any]  # of `training` or `generation`, every key stated
 
 
@@ -71,75 +73,30 @@ class Memory(NamedTuple):
         return ", ".join(f"{name} {value:.{0 if value >= 10 else 1}f}" for name, value in parts.items()) + " GiB"
 
 
-class _Shape(NamedTuple):
-    hidden: int
-    intermediate: int
-    layers: int
-    heads: int
-    keys: int  # width of all keys together, and of all values
-    queries: int
-    vocabulary: int
-    tied: bool
-    qk_norm: bool
-    bias: bool
-
-    @property
-    def layer(self) -> int:
-        """Parameters of a layer: attention, gated MLP, one norm without bias (transformers' modeling_cohere)."""
-        attention = self.hidden * (2 * self.queries + 2 * self.keys)
-        biases = self.bias * (self.queries + 2 * self.keys + self.hidden)
-        norms = self.hidden + self.qk_norm * (self.queries + self.keys)
-        return attention + biases + 3 * self.hidden * self.intermediate + norms
-
-    @property
-    def embeddings(self) -> int:
-        return self.vocabulary * self.hidden
-
-
-def _shape(architecture: Architecture) -> _Shape:
-    heads = architecture["num_attention_heads"]
-    width = architecture.get("head_dim") or architecture["hidden_size"] // heads
-    return _Shape(
-        hidden=architecture["hidden_size"],
-        intermediate=architecture["intermediate_size"],
-        layers=architecture["num_hidden_layers"],
-        heads=heads,
-        keys=width * (architecture.get("num_key_value_heads") or heads),
-        queries=width * heads,
-        vocabulary=architecture["vocab_size"],
-        tied=architecture.get("tie_word_embeddings", True),
-        qk_norm=bool(architecture.get("use_qk_norm")),
-        bias=bool(architecture.get("attention_bias")),
-    )
-
-
 def parameters(architecture: Architecture) -> int:
-    """Parameters of a Cohere model; tied embeddings count once.
+    """Parameters of a model, estimated from its config.json alone; tied embeddings count once.
 
     >>> aya23 = dict(hidden_size=4096, intermediate_size=14336, num_hidden_layers=32, num_attention_heads=32,
     ...              num_key_value_heads=8, vocab_size=256000)
     >>> parameters(aya23)
     8028033024
     """
-    shape = _shape(architecture)
-    return shape.layers * shape.layer + shape.embeddings * (1 if shape.tied else 2) + shape.hidden
+    return shape.of(architecture).parameters
 
 
 def lora_parameters(architecture: Architecture, lora: Mapping[str, Any]) -> int:
     """Parameters of adapters of rank r: r (in + out) of each adapted matrix (arXiv 2106.09685, section 4)."""
-    shape = _shape(architecture)
-    h, i = shape.hidden, shape.intermediate
+    sizes = shape.of(architecture)
+    h, i = sizes.hidden, sizes.intermediate
+    if lora["targets"] == "all-linear":
+        return int(lora["r"] * sizes.layers * sizes.sides)
     sides = {
-        "q_proj": h + shape.queries,
-        "k_proj": h + shape.keys,
-        "v_proj": h + shape.keys,
-        "o_proj": shape.queries + h,
-        "gate_proj": h + i,
-        "up_proj": h + i,
-        "down_proj": i + h,
+        "q_proj": h + sizes.queries,
+        "k_proj": h + sizes.keys,
+        "v_proj": h + sizes.keys,
+        "o_proj": sizes.queries + h,
     }
-    targets = sides if lora["targets"] == "all-linear" else lora["targets"]
-    return int(lora["r"]) * shape.layers * sum(sides.get(target, h + i) for target in targets)
+    return int(lora["r"]) * sizes.layers * sum(sides.get(target, h + i) for target in lora["targets"])
 
 
 def weights_dtype(settings: Settings) -> str:
@@ -154,19 +111,20 @@ def micro_batch(settings: Settings) -> int:
     return int(settings["batch_size"] // (settings["accumulation"] * settings.get("processes", 1)))
 
 
-def training_memory(architecture: Architecture, settings: Settings) -> Memory:
+def training_memory(architecture: Architecture, settings: Settings, counted: int | None = None) -> Memory:
     """What each device holds in a training, when its rows are as long as `max_length`.
 
     Args:
         architecture: see above.
         settings: of the config's `training`, every key stated: method, batch_size, accumulation, processes, parallel,
             optimizer, max_length, precision, weights, gradient_checkpointing, lora, precompute_reference.
+        counted: parameters, where they were counted; else they are estimated.
 
     Weights, gradients and optimizer: ZeRO. Under `ddp` each device holds all; under `fsdp` 1/n, and besides,
     gathered, the embeddings and two layers. In bfloat16, weights held in float32 are cast once per forward pass, and
     the casts are saved: 2 bytes a parameter. Activations: ACT. Logits: HEAD.
     """
-    shape, count = _shape(architecture), parameters(architecture)
+    sizes, count = shape.of(architecture), counted or parameters(architecture)
     n = settings.get("processes", 1)
     is_sharded = n > 1 and settings.get("parallel") == "fsdp"
     share = n if is_sharded else 1
@@ -178,7 +136,7 @@ def training_memory(architecture: Architecture, settings: Settings) -> Memory:
     optimizer = OPTIMIZERS[settings["optimizer"]]
     is_paired = settings["method"] in PAIRED
     gradients = width * trained * (2 if n > 1 and not is_sharded else 1)  # DDP reduces copies of them, in buckets
-    gathered = (shape.embeddings + 2 * shape.layer) * (compute + 4) if is_sharded else 0
+    gathered = (sizes.embeddings + 2 * sizes.layer) * (compute + 4) if is_sharded else 0
     casts = 2 * count if compute < held and not is_sharded else 0
     tokens = micro_batch(settings) * settings["max_length"] * (2 if is_paired else 1)
     return Memory(
@@ -186,40 +144,46 @@ def training_memory(architecture: Architecture, settings: Settings) -> Memory:
         gradients=gradients / share,
         optimizer=optimizer.states * (optimizer.width or width) * trained / share,
         reference=held * count / share if is_paired and not lora and not settings.get("precompute_reference") else 0,
-        activations=tokens * _activations(shape, settings) + casts + gathered,
-        head=_head(shape, tokens, compute, trains_head=not lora),
+        activations=tokens * _activations(sizes, settings) + casts + gathered,
+        head=_head(sizes, tokens, compute, trains_head=not lora),
         step=width * trained / share if optimizer.temporary else 0,
     )
 
 
-def _activations(shape: _Shape, settings: Settings) -> float:
+def _activations(sizes: shape.Shape, settings: Settings) -> float:
     """Bytes per token that autograd saves, with attention that keeps no scores (SDPA, flash).
 
     A layer saves, in widths of h (hidden), q (queries), k (keys or values), i (intermediate): the norm's three float32
     tensors; the inputs of the linear layers, 5h as one tensor or (cast per use) five, and q; q, k, v of the attention;
     and four of the MLP.  ACT's 34 bsh is the same count for a block with two norms, dropout and an ungated MLP.
     """
-    h, i, q, k = shape.hidden, shape.intermediate, shape.queries, shape.keys
+    h, i, q, k = sizes.hidden, sizes.intermediate, sizes.queries, sizes.keys
     if settings["precision"] == "bfloat16":
         layer = 12 * h + 2 * (5 * h + 2 * q + 2 * k + 4 * i)
     else:
         layer = 12 * h + 4 * (h + 2 * q + 2 * k + 4 * i)
-    layer += 4 * (shape.heads + 1)
+    layer += 4 * (sizes.heads + 1)
     if settings["lora"] and settings["lora"]["dropout"]:
         layer += 4 * (6 * h + i)  # each adapter's own draw of its input
     ends = 16 * h  # embeddings, the last norm
     if settings["gradient_checkpointing"]:  # ACT, section 5: the inputs of layers, and one layer at a time
-        return BYTES[weights_dtype(settings)] * h * shape.layers + layer + ends
-    return layer * shape.layers + ends
+        return BYTES[weights_dtype(settings)] * h * sizes.layers + layer + ends
+    return layer * sizes.layers + ends
 
 
-def _head(shape: _Shape, tokens: int, compute: int, trains_head: bool) -> float:
+def _head(sizes: shape.Shape, tokens: int, compute: int, trains_head: bool) -> float:
     """HEAD: a tile of logits; gradients of hidden states and, where it is trained, of the output layer, in float32."""
-    tile = min(tokens, 4096) * min(shape.vocabulary, 32768)
-    return compute * tile + 4 * tokens * shape.hidden + (4 * shape.embeddings if trains_head else 0)
+    tile = min(tokens, 4096) * min(sizes.vocabulary, 32768)
+    return compute * tile + 4 * tokens * sizes.hidden + (4 * sizes.embeddings if trains_head else 0)
 
 
-def shortage(architecture: Architecture, settings: Settings, device: float, devices: int | None = None) -> str | None:
+def shortage(
+    architecture: Architecture,
+    settings: Settings,
+    device: float,
+    devices: int | None = None,
+    counted: int | None = None,
+) -> str | None:
     """How much memory each device lacks for a training, and what would fit, in one line; None where it fits.
 
     Args:
@@ -227,17 +191,18 @@ def shortage(architecture: Architecture, settings: Settings, device: float, devi
         settings: as for `training_memory`.
         device: bytes of one device.
         devices: how many there are at most; None: unknown.
+        counted: as for `training_memory`.
     """
-    memory = training_memory(architecture, settings)
+    memory = training_memory(architecture, settings, counted)
     if memory.total <= device:
         return None
     need = f"needs about {memory.total / GIB:.0f} GiB per device ({memory.largest()}), which has {device / GIB:.0f}"
-    ways = [f"{way} ({size / GIB:.0f} GiB)" for way, size in _smaller(architecture, settings, device, devices)]
+    ways = [f"{way} ({size / GIB:.0f} GiB)" for way, size in _smaller(architecture, settings, device, devices, counted)]
     return f"{need}; {'what fits: ' + ', or '.join(ways) if ways else 'no smaller setting of it fits such a device'}"
 
 
 def _smaller(
-    architecture: Architecture, settings: Settings, device: float, devices: int | None
+    architecture: Architecture, settings: Settings, device: float, devices: int | None, counted: int | None
 ) -> list[tuple[str, float]]:
     """Changes of the settings that fit, the smallest change of what is learned first; at most four."""
     lean: dict[str, Any] = {**settings, "gradient_checkpointing": True}
@@ -255,9 +220,10 @@ def _smaller(
     for n in COUNTS:
         if n > processes and (devices is None or n <= devices) and batch % n == 0:
             sharded = {**lean, "processes": n, "parallel": "fsdp", "accumulation": 1}
-            accumulation = next(
-                (a for a in COUNTS if batch % (n * a) == 0 and _fits(architecture, sharded, a, device)), 0
-            )
+            tried = (a for a in COUNTS if batch % (n * a) == 0)
+            fitting = ({**sharded, "accumulation": a} for a in tried)
+            found = next((one for one in fitting if _fits(architecture, one, device, counted)), None)
+            accumulation = found["accumulation"] if found else 0
             if accumulation:
                 sharded["accumulation"] = accumulation
                 change = f"parallel: fsdp with processes: {n}, accumulation: {accumulation}, gradient_checkpointing"
@@ -268,12 +234,12 @@ def _smaller(
         lora = {"r": 16, "alpha": 32, "dropout": 0.0, "targets": "all-linear"}
         changes.append(("lora with precision: bfloat16", {**least, "precision": "bfloat16", "lora": lora}))
         changes.append(("weights: bfloat16 with optimizer: adamw_8bit", eight_bit))
-    sizes = [(change, training_memory(architecture, changed).total) for change, changed in changes]
+    sizes = [(change, training_memory(architecture, changed, counted).total) for change, changed in changes]
     return [(change, size) for change, size in sizes if size <= device][:4]
 
 
-def _fits(architecture: Architecture, settings: dict[str, Any], accumulation: int, device: float) -> bool:
-    return training_memory(architecture, {**settings, "accumulation": accumulation}).total <= device
+def _fits(architecture: Architecture, settings: Settings, device: float, counted: int | None) -> bool:
+    return training_memory(architecture, settings, counted).total <= device
 
 
 def generation_memory(architecture: Architecture, settings: Settings, devices: int = 1) -> Memory:
@@ -283,12 +249,12 @@ def generation_memory(architecture: Architecture, settings: Settings, devices: i
     last tokens, in the engine's precision and in float32.  vLLM takes what is left of the device as cache, and needs
     that of one answer at the least.
     """
-    shape, width = _shape(architecture), BYTES[settings["precision"]]
+    sizes, width = shape.of(architecture), BYTES[settings["precision"]]
     tokens = settings["batch_size"] * settings["max_model_len"]
     return Memory(
         weights=width * parameters(architecture) / devices,
-        cache=2 * shape.layers * shape.keys * width * tokens / devices,
-        head=settings["batch_size"] * shape.vocabulary * (width + 4),
+        cache=2 * sizes.attending * sizes.keys * width * tokens / devices,
+        head=settings["batch_size"] * sizes.vocabulary * (width + 4),
     )
 
 
@@ -297,10 +263,9 @@ def merge_memory(architecture: Architecture, parents: int, workers: int = 1) -> 
 
     In float32 and with as much again for intermediates (task vectors, masks), for each worker.
     """
-    shape = _shape(architecture)
-    largest = max(shape.embeddings, shape.hidden * shape.intermediate)
-    others = shape.hidden * shape.intermediate
-    return 8.0 * (parents + 2) * (largest + others * (workers - 1)) + 1 * GIB
+    sizes = shape.of(architecture)
+    others = max(sizes.hidden * sizes.intermediate, sizes.largest if sizes.largest != sizes.embeddings else 0)
+    return 8.0 * (parents + 2) * (sizes.largest + others * (workers - 1)) + 1 * GIB
 
 
 def model_bytes(architecture: Architecture, dtype: str = "bfloat16") -> int:
@@ -352,6 +317,6 @@ def generation_flops(architecture: Architecture, tokens: float, length: float) -
 
 
 def _macs(architecture: Architecture, length: float) -> float:
-    shape = _shape(architecture)
-    matrices = shape.layers * shape.layer + shape.embeddings
-    return matrices + 2 * shape.layers * shape.queries * length
+    sizes = shape.of(architecture)
+    matrices = sizes.layers * sizes.active + sizes.embeddings
+    return matrices + 2 * sizes.attending * sizes.queries * length

@@ -3,16 +3,14 @@
 import importlib.util
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import torch
 
 from workflow_scripts.base.errors import UserError, is_out_of_memory
-from workflow_scripts.models import directory, model_size
+from workflow_scripts.models import counting, directory, model_size
 from workflow_scripts.train.methods._base import Recipe
-
-SIZED = ("cohere",)  # architectures whose memory `model_size` knows
 
 
 def is_sharded(recipe: Recipe) -> bool:
@@ -38,12 +36,11 @@ def check_devices(recipe: Recipe, parent: Path) -> None:
         raise UserError(f"processes: {recipe['processes']}, but {devices} GPUs are visible; use as many at the most")
     if devices > 1 and started == 1:
         raise UserError("CUDA_VISIBLE_DEVICES: one process sees several GPUs; name one, or set `processes`")
-    architecture = directory.read_config(parent)
-    if architecture.get("model_type") not in SIZED:
-        return
     free, _ = torch.cuda.mem_get_info(int(os.environ.get("LOCAL_RANK", 0)))
-    if why := model_size.shortage(architecture, recipe, free, devices):
-        raise UserError(f"training: {why}")
+    with suppress(KeyError):  # an architecture whose sizes have other names is tried
+        architecture, counted = directory.read_config(parent), counting.count(parent).parameters
+        if why := model_size.shortage(architecture, recipe, free, devices, counted):
+            raise UserError(f"training: {why}")
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from transformers import CohereConfig, CohereForCausalLM
 from trl.trainer.utils import add_fused_lm_head
 
 from workflow_scripts.config.training import Optimizer
-from workflow_scripts.models import model_size
+from workflow_scripts.models import model_size, shape
 
 AYA = {
     "hidden_size": 4096,
@@ -124,7 +124,7 @@ def test_activations_of_a_layer_are_what_autograd_saves(changes: dict, checkpoin
     measured = saved(3, settings) - saved(2, settings)
 
     def estimated(layers: int) -> float:
-        return model_size._activations(model_size._shape({**SMALL, "num_hidden_layers": layers}), settings)
+        return model_size._activations(shape.of({**SMALL, "num_hidden_layers": layers}), settings)
 
     assert estimated(3) - estimated(2) == pytest.approx(measured, rel=0.1)
 
