@@ -34,6 +34,9 @@ class Merging(Section):
     out_dtype: DataType | None = result(
         None, neutral=None, description="the data type that is written; default: the parents'"
     )
+    tokenizer_from: Name | None = structure(
+        None, description="the parent or base whose tokenizer and chat are kept, where they differ; default: the first"
+    )
 
 
 class MergingRow(Section):

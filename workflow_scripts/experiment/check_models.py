@@ -91,6 +91,10 @@ def _check_merge(at: str, model: Model, models: dict[str, Model], errors: Errors
     if model.base is not None and model.base in model.parents:
         errors.add(f"{at}.parents", f"name the base '{model.base}', whose task vector is zero; leave it out")
     if isinstance(settings := model.settings, Merging):
+        if settings.tokenizer_from is not None and settings.tokenizer_from not in model.needs:
+            errors.add(
+                f"{at}.tokenizer_from", f"'{settings.tokenizer_from}' is no parent and no base; name one of them"
+            )
         found = merge_settings.mistakes(settings, METHODS[settings.method], len(model.parents), model.base is not None)
         for key, what in found:
             what = what.replace("set it", f"set merging.{model.row.merge}.base") if key == "base" else what
@@ -127,7 +131,7 @@ def _check_architectures(config: Config, models: dict[str, Model], errors: Error
             continue
         roots = [root for root in ancestry(name, models) if root in models and not models[root].needs]
         shapes = {root: shape for root in roots if (shape := _shape(models[root], config))}
-        if len(shapes) > 1 and (why := architecture.check_compatible(list(shapes.values()))):
+        if len(shapes) > 1 and (why := architecture.check_compatible(list(shapes.values()), architecture.SURE)):
             what = f"of different architectures ({', '.join(shapes)}: {why})"
             errors.add(f"models.{name}.parents", f"{what}; merge models of one architecture")
 

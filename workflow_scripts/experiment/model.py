@@ -34,6 +34,9 @@ class Model:
         """A merge as its method sees it: every parameter stated, one value per parent."""
         assert isinstance(self.settings, Merging)
         recipe = merge_settings.complete(self.settings, len(self.parents), self.base is not None)
+        del recipe["tokenizer_from"]
+        if (chosen := self.settings.tokenizer_from) is not None:
+            recipe["tokenizer_from"] = self.needs.index(chosen)
         return recipe | ({"seed": recipe["seed"] + 1000 * seed} if recipe.get("seed") is not None else {})
 
 

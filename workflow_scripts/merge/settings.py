@@ -131,7 +131,7 @@ def check(recipe: dict[str, Any], parents: int, base: bool) -> Method:
     if base and not method.takes_base:
         raise UserError(f"merge by {name}: takes no base model")
     try:
-        settings = section(method).model_validate(recipe)
+        settings = section(method).model_validate({k: v for k, v in recipe.items() if k != "tokenizer_from"})
     except ValidationError as error:
         wrong = {str(one["loc"][0]): one["msg"] for one in error.errors()}  # of the types a value may have, the last
     else:

@@ -26,8 +26,9 @@ from safetensors import safe_open
 from workflow_scripts.base import work_counter
 from workflow_scripts.base.errors import UserError
 from workflow_scripts.merge import methods, settings
-from workflow_scripts.models import directory
+from workflow_scripts.models import directory, meaning
 from workflow_scripts.models.architecture import check_compatible
+from workflow_scripts.models.directory import COMPUTED
 from workflow_scripts.models.tensor_file import DTYPES, SafetensorsFile
 
 MERGEKIT = "0.1.5"  # the table of methods was made from it
@@ -47,26 +48,35 @@ _WORKERS = 8  # at most: each holds a tensor's task vectors of all parents, some
 Shapes = dict[str, tuple[int, ...]]
 
 
+class Layout(NamedTuple):
+    """The tensors of a model by common names: their names on disk, and their shapes."""
+
+    names: dict[str, str]
+    shapes: Shapes
+
+
 class _Merge(NamedTuple):
     """What is merged how."""
 
     recipe: dict[str, Any]
     method: MergeMethod
-    models: list[Path]  # in the order that mergekit sees
+    models: list[tuple[Path, dict[str, str]]]  # in the order that mergekit sees; names of tensors -> those on disk
     base_index: int | None
 
 
 class _Weights:
     """The tensors of a model, read from its files when they are asked for."""
 
-    def __init__(self, model: Path, stack: contextlib.ExitStack) -> None:
+    def __init__(self, model: Path, names: dict[str, str], stack: contextlib.ExitStack) -> None:
         self._files: dict[str, Any] = {}
+        self._names = names
         for path in directory.weight_files(model):
             file = stack.enter_context(safe_open(path, framework="pt"))
             self._files |= dict.fromkeys(file.keys(), file)
 
     def __getitem__(self, name: str) -> torch.Tensor:
-        tensor: torch.Tensor = self._files[name].get_tensor(name)
+        on_disk = self._names[name]
+        tensor: torch.Tensor = self._files[on_disk].get_tensor(on_disk)
         return tensor
 
 
@@ -96,41 +106,68 @@ def merge(recipe: dict[str, Any], parents: list[Path], base: Path | None, output
         raise UserError(
             f"mergekit {installed} is installed, but merges need {MERGEKIT}; pip install mergekit=={MERGEKIT}"
         )
-    bases = [base] if base else []
-    shapes = _check_models([*parents, *bases], outside_matters=settings.has_gradient(recipe))
-    dtypes = _written(recipe.get("out_dtype"), shapes, parents)
+    models = [*parents, *([base] if base else [])]
+    layouts = _layouts(models)
+    shapes = layouts[0].shapes
+    _check_models(models, shapes, outside_matters=settings.has_gradient(recipe))
+    keeps = recipe.get("tokenizer_from")
+    meaning.check_tokens(parents, base, keeps is not None)
+    dtypes = _written(recipe.get("out_dtype"), layouts[: len(parents)], parents)
     method = _method(recipe["method"])
     has_base = base is not None or method.spec.contract.base is BasePolicy.REQUIRED
 
     output.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".merge-", dir=output.parent) as folder:
         result = Path(folder)
-        what = _Merge(recipe, method, [*bases, *parents], 0 if has_base else None)
+        order = [*range(len(parents), len(models)), *range(len(parents))]  # mergekit sees the base first
+        sides = [(models[one], layouts[one].names) for one in order]
+        what = _Merge(recipe, method, sides, 0 if has_base else None)
         facts = _write_weights(what, shapes, dtypes, result / "model.safetensors")
         sizes = Counter[str]()
         for name, dtype in dtypes.items():
             sizes[dtype] += torch.Size(shapes[name]).numel()
         _write_config(parents[0], sizes.most_common(1)[0][0], result / "config.json")
-        directory.copy_companions(parents[0], result)
+        directory.copy_companions(models[keeps or 0], result)
         output.mkdir(exist_ok=True)
         for file in sorted(result.iterdir()):
             file.replace(output / file.name)
     return facts
 
 
-def _check_models(models: list[Path], outside_matters: bool) -> Shapes:
-    """The shapes of the tensors that all models hold alike; refuses models that do not."""
-    first, *others = models
-    config, shapes = directory.read_config(first), _shapes(first)
+def _layouts(models: list[Path]) -> list[Layout]:
+    """The tensors of each model by names that all have alike.
+
+    Most models that are merged hold the same tensors under the same names.  Where they do not, transformers tells what
+    the tensors of each are (`models.canonical`): other names of the same, old buffers, an output head that is a copy.
+
+    Raises:
+        UserError: models compute something else, or hold other tensors.
+    """
+    held = [directory.float_tensors(model, apart_from=COMPUTED) for model in models]
+    found = [Layout({name: name for name in tensors}, {n: t.shape for n, t in tensors.items()}) for tensors in held]
+    if any(one.shapes != found[0].shapes for one in found):
+        from workflow_scripts.models import canonical  # imports transformers, which takes seconds
+
+        layouts = [canonical.layout(model) for model in models]
+        found = [
+            Layout({known: own for own, known in one.names.items()}, {n: t.shape for n, t in one.tensors.items()})
+            for one in layouts
+        ]
+    first = models[0]
+    for model, one in zip(models[1:], found[1:], strict=True):
+        if different := sorted(found[0].shapes.items() ^ one.shapes.items()):
+            raise UserError(f"{model}: tensor {different[0][0]} is not as in {first}; merge models of one architecture")
+    return found
+
+
+def _check_models(models: list[Path], shapes: Shapes, outside_matters: bool) -> None:
+    """Refuse models that compute different things, or that have no value for a gradient."""
+    first = models[0]
     if not shapes:
         raise UserError(f"{first}: holds no tensors; make the model again")
-    for other in others:
-        if difference := check_compatible([config, directory.read_config(other)]):
-            raise UserError(
-                f"{other}/config.json: {difference} as in {first}; models of one architecture can be merged"
-            )
-        if different := sorted(shapes.items() ^ _shapes(other).items()):
-            raise UserError(f"{other}: tensor {different[0][0]} is not as in {first}; merge models of one architecture")
+    differ = check_compatible([directory.read_config(model) for model in models])  # but perhaps only in words
+    if differ and (difference := meaning.difference(models)):
+        raise UserError(f"{difference}; models of one architecture can be merged")
     layers = {int(layer[1]) for name in shapes if (layer := _LAYER.search(name))}
     if layers != set(range(len(layers))):
         raise UserError(f"{first}: layers are not numbered from 0 without gaps; merge whole models")
@@ -138,22 +175,17 @@ def _check_models(models: list[Path], outside_matters: bool) -> Shapes:
     for name in shapes if outside_matters else ():
         if not _LAYER.search(name) and not any(part in name for part in parts):
             raise UserError(f"{first}: tensor {name} lies in no layer, so a gradient has no value for it; use numbers")
-    return shapes
 
 
-def _shapes(model: Path) -> Shapes:
-    return {name: tensor.shape for name, tensor in directory.float_tensors(model).items()}
-
-
-def _written(chosen: str | None, shapes: Shapes, parents: list[Path]) -> dict[str, str]:
+def _written(chosen: str | None, layouts: list[Layout], parents: list[Path]) -> dict[str, str]:
     """The data type of each tensor of the merge: the one that was chosen, or the narrowest that holds the parents'."""
     if chosen:
-        return dict.fromkeys(shapes, chosen)
-    spelled = {name: (text, dtype) for text, (name, dtype) in DTYPES.items()}
-    held = [directory.float_tensors(parent) for parent in parents]
+        return dict.fromkeys(layouts[0].shapes, chosen)
+    spelled = {name: dtype for name, dtype in DTYPES.values()}
+    held = [(layout.names, directory.tensors(parent)) for layout, parent in zip(layouts, parents, strict=True)]
     found = {}
-    for name in shapes:
-        first, *others = (spelled[tensors[name].dtype][1] for tensors in held)
+    for name in layouts[0].shapes:
+        first, *others = (spelled[tensors[names[name]].dtype] for names, tensors in held)
         for other in others:
             first = torch.promote_types(first, other)
         found[name] = str(first).removeprefix("torch.")
@@ -190,7 +222,7 @@ def _write_weights(what: _Merge, shapes: Shapes, dtypes: dict[str, str], path: P
     tensors = parameters = linear = 0
     before = _states()
     with contextlib.ExitStack() as stack:
-        opened = [_Weights(model, stack) for model in models]
+        opened = [_Weights(*model, stack) for model in models]
         result = stack.enter_context(SafetensorsFile(path, shapes, dtypes))
         pool = stack.enter_context(_one_thread_a_tensor())
         for count, is_linear in pool.map(execute, sorted(shapes)):

@@ -18,10 +18,9 @@ from transformers.modeling_utils import remove_tied_weights_from_state_dict
 
 from workflow_scripts.base.errors import UserError
 from workflow_scripts.models import directory, network
+from workflow_scripts.models.directory import COMPUTED
 
 DTYPES = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
-# Buffers that older versions of transformers saved and newer ones compute: nothing that a model learned is in them.
-COMPUTED = re.compile(r"(rotary_emb\.(inv_freq|cos_cached|sin_cached)|att(entio)?n\.(masked_)?bias|position_ids)$")
 
 Shapes = dict[str, tuple[int, ...]]
 

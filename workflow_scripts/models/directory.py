@@ -29,6 +29,8 @@ COMPANIONS = (
     "tokenizer_config.json",
     "vocab.json",
 )
+# Buffers that older versions of transformers saved and newer ones compute: nothing that a model learned is in them.
+COMPUTED = re.compile(r"(rotary_emb\.(inv_freq|cos_cached|sin_cached)|att(entio)?n\.(masked_)?bias|position_ids)$")
 INDEX = "model.safetensors.index.json"
 FLOATS = frozenset({"F64", "F32", "F16", "BF16"})
 AGAIN = "restore it, or make the model again"

@@ -161,3 +161,13 @@ def test_what_is_spelled_as_in_mergekits_files_is_said_as_it_is_spelled_here(set
 def test_the_base_is_no_parent():
     edits = {"models/ties": {"merge": "ties", "parents": ["mix", "general", "base"]}}
     check(edits, ["models.ties.parents: name the base 'base', whose task vector is zero; leave it out"])
+
+
+def test_the_tokenizer_is_kept_of_a_model_that_goes_in():
+    chosen = {"models/slerp/with": {"tokenizer_from": "base"}}
+    check(chosen, ["models.slerp.tokenizer_from: 'base' is no parent and no base; name one of them"])
+    recipes = [
+        load(changed({"models/slerp/with": {"tokenizer_from": name}})).models["slerp"].merge_recipe(0)
+        for name in ("general", "safety")
+    ]
+    assert [recipe["tokenizer_from"] for recipe in recipes] == [0, 1]

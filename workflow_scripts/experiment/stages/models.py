@@ -194,7 +194,10 @@ def _merges(experiment: Experiment, temporary: bool) -> Iterator[Entry]:
             "waiting_merges": experiment.config.machine.waiting_merges if temporary else None,
         }
         stated = model.merge_recipe(int(wildcards["seed"]))
-        decides = {*deciding(model.settings), *(["seed"] if stated.get("seed") is not None else [])}
+        decides = {
+            *deciding(model.settings),
+            *(one for one in ("seed", "tokenizer_from") if stated.get(one) is not None),
+        }
         settings = {name: value for name, value in stated.items() if name in decides}
         own = (f"{merge_methods.KIND}/{stated['method']}.py",) if merge_methods.own(stated["method"]) else ()
         yield Entry(wildcards, partial(Settings, settings, stated), files, inputs, execution, units=own)
