@@ -28,7 +28,7 @@ class Config(Section):
     languages: Annotated[Names, structure()]
     sources: Annotated[dict[Name, Source], structure()]
     translators: dict[Name, Translator] = structure({}, description="what translates sources")
-    mixtures: Annotated[dict[Name, Mixture], structure()]
+    mixtures: dict[Name, Mixture] = structure({}, description="what models are trained on")
     suites: Annotated[dict[Name, Suite], structure()]
     overlap: Overlap = structure(Overlap())
     chat: Chat = structure(Chat(), description="how conversations are written for loaded models")

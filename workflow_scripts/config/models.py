@@ -42,6 +42,14 @@ class Architecture(Section):
         return self
 
 
+class Taught(Section):
+    """What a model that exists learned from after the baseline, as far as those who trained it know."""
+
+    rows: Annotated[int, structure(ge=0, description="unique rows")]
+    examples: Annotated[int, structure(ge=0, description="rows seen, epochs counted")]
+    tokens: int | None = structure(None, ge=0)
+
+
 class Load(Section):
     """A model that exists, or a LoRA adapter, which is merged into its base: a local folder or a hub id."""
 
@@ -58,6 +66,9 @@ class Load(Section):
         False, neutral=False, description="consent to run code that the model brings, here and wherever it is used"
     )
     chat: Chat | None = structure(None, description="how its conversations are written, key by key over `chat`")
+    learned: Taught | None = structure(
+        None, description="what it learned from after the baseline; null: not known, and matched with nothing"
+    )
     licence: str | None = structure(None, description="passed on to all that is made of the model")
     architecture: dict[str, Any] | None = execution(
         None,

@@ -6,7 +6,7 @@ from typing import Any
 
 from workflow_scripts.config.data import DatasetSource, FileSource
 from workflow_scripts.config.experiment import Config
-from workflow_scripts.config.models import Merge, Train
+from workflow_scripts.config.models import Load, Merge, Train
 from workflow_scripts.config.training import Training
 from workflow_scripts.experiment import (
     check_chat,
@@ -57,8 +57,10 @@ class Experiment:
     def learned(self, name: str) -> training_data.Learned:
         """What a model learned from after the baseline."""
         before = set(self.ancestry(self.config.baseline))
-        trained = [self.models[m] for m in self.ancestry(name) if m not in before]
-        return training_data.together([self.training(model) for model in trained if isinstance(model.row, Train)])
+        after = [self.models[m] for m in self.ancestry(name) if m not in before]
+        trained = [self.training(model) for model in after if isinstance(model.row, Train)]
+        loaded = [training_data.stated(model.name, model.row) for model in after if isinstance(model.row, Load)]
+        return training_data.together(trained + loaded)
 
     def training(self, model: Model) -> training_data.Learned:
         """What the training of a model learns from."""
@@ -100,4 +102,6 @@ def _check_contrasts(experiment: Experiment, errors: Errors) -> None:
             sides = f"{contrast.mix} has {mix.rows} rows and {mix.examples} examples"
             others = f"{contrast.merge} has {merge.rows} and {merge.examples}"
             what = f"not matched on {contrast.matched} ({sides}, {others})"
+            if not (mix.is_known and merge.is_known):
+                what = "what a loaded model learned from is not known; state `learned` in its row"
             errors.add(f"contrasts.{name}.matched", f"{what}; fix a side, or say none")

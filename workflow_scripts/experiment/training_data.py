@@ -9,11 +9,12 @@ import math
 from typing import NamedTuple
 
 from workflow_scripts.config.data import Mixture
-from workflow_scripts.config.models import Train
+from workflow_scripts.config.models import Load, Train
 from workflow_scripts.config.training import Training
 from workflow_scripts.data import allocation
 
 Draw = tuple[str, int, str]  # source, seed, language
+UNKNOWN = "unknown"
 
 
 class Learned(NamedTuple):
@@ -22,6 +23,8 @@ class Learned(NamedTuple):
     draws: dict[Draw, int]  # -> number of rows
     examples: int  # rows seen, epochs counted
     steps: int  # optimizer steps
+    tokens: int | None = 0  # of loaded models, as their rows state; those of trainings are counted when they are done
+    is_known: bool = True  # False: a loaded model in it does not say
 
     @property
     def rows(self) -> int:
@@ -54,11 +57,27 @@ def together(parts: list[Learned]) -> Learned:
     for part in parts:
         for draw, count in part.draws.items():
             union[draw] = max(union.get(draw, 0), count)
-    return Learned(union, sum(p.examples for p in parts), sum(p.steps for p in parts))
+    tokens = [part.tokens for part in parts]
+    return Learned(
+        union,
+        sum(part.examples for part in parts),
+        sum(part.steps for part in parts),
+        None if None in tokens else sum(count or 0 for count in tokens),
+        all(part.is_known for part in parts),
+    )
+
+
+def stated(name: str, row: Load) -> Learned:
+    """What a loaded model learned from, by its row: rows that no other model's are."""
+    if row.learned is None:
+        return Learned({}, 0, 0, None, is_known=False)
+    return Learned({(name, 0, ""): row.learned.rows}, row.learned.examples, 0, row.learned.tokens)
 
 
 def matched_on(one: Learned, other: Learned) -> list[str]:
-    """What two sides had the same of: `rows` (the same set), `examples` (the same number seen)."""
+    """What two sides had the same of: `rows` (the same set), `examples` (the same number seen); or `unknown`."""
+    if not (one.is_known and other.is_known):
+        return [UNKNOWN]
     return [
         what
         for what, same in (("rows", one.draws == other.draws), ("examples", one.examples == other.examples))

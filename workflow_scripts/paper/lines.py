@@ -46,7 +46,7 @@ class Line:
     @property
     def unmatched(self) -> bool:
         """Whether the model is compared with another one whose training had the same of nothing."""
-        return self.difference is not None and self.matched is None
+        return self.difference is not None and self.matched in (None, "unknown")
 
 
 Pair = tuple[str, str, str, str | None, str | None]  # row, group, model, reference, matched

@@ -25,7 +25,7 @@ class Scores:
         languages: codes, in the order of the config.
         judge: the judge and its snapshot, in words for a caption.
         training: by model, what its whole ancestry without the base learned from (rows, examples, tokens, steps).
-        matched: by (model, reference), what the two trainings have the same of; None or absent: nothing.
+        matched: by (model, reference), what the two trainings have the same of; None or absent: nothing; `unknown`.
         contrasts: by name, `mix`, `merge` and `matched` (rows, examples or none).
         published: a paper's values, only if the experiment says that it reproduces it.
         alpha: what an adjusted p must be below to be called a difference.
@@ -119,7 +119,9 @@ def read(
     learned = {
         model: {
             **known,
-            "tokens": sum(cost["tokens"] for key, cost in trainings.get(model, {}).items() if key not in before),
+            "tokens": None
+            if (stated := known.get("tokens", 0)) is None
+            else stated + sum(cost["tokens"] for key, cost in trainings.get(model, {}).items() if key not in before),
         }
         for model, known in work["learned"].items()
     }

@@ -1,5 +1,7 @@
 """Command: a model that exists, from a local folder or the hub's cache, safetensors only, with its chat settled."""
 
+import contextlib
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -26,7 +28,7 @@ def fetch(work: dict[str, Any], output: Path) -> dict[str, Any]:
     """
     source = hub.folder(work["load"], work["revision"], contents.TAKEN)
     for path in contents.of_model(source, work["trust_remote_code"]):
-        shutil.copyfile(path, output / path.name)
+        _take(path, output / path.name)
     try:
         command.heavy("models.check").check(output)  # first: it says what consent is missing for
         settled = _settled(output, work)
@@ -35,6 +37,18 @@ def fetch(work: dict[str, Any], output: Path) -> dict[str, Any]:
     for name, text in settled.files.items() if settled else ():
         (output / name).write_text(text, encoding="utf-8")
     return {"reasoning": settled.reasoning} if settled and settled.reasoning else {}
+
+
+def _take(path: Path, target: Path) -> None:
+    """Have a file in a folder of ours: its bytes are shared with the user's where the disk allows, weights are large.
+
+    Small files are copied, since people edit those in place.
+    """
+    if path.suffix == ".safetensors":
+        with contextlib.suppress(OSError):  # another disk, or one without links
+            os.link(path.resolve(), target)
+            return
+    shutil.copyfile(path, target)
 
 
 def _settled(model: Path, work: dict[str, Any]) -> Any:

@@ -25,7 +25,7 @@ fractions = (
 draws = st.dictionaries(
     st.tuples(st.sampled_from("ab"), st.integers(0, 1), st.sampled_from(["en", "fr"])), st.integers(1, 9), max_size=6
 )
-learned = st.builds(Learned, draws, st.integers(0, 50), st.integers(0, 50))
+learned = st.builds(Learned, draws, st.integers(0, 50), st.integers(0, 50), st.just(0), st.just(True))
 
 
 @given(st.lists(learned, max_size=4), st.randoms())

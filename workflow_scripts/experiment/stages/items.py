@@ -140,7 +140,7 @@ def _settings(experiment: Experiment, section: str, name: str) -> Settings:
         "matters": {"harm": config.power.harm.matters, "win": config.power.win.matters},
         "baseline": config.baseline,
         "languages": config.languages,
-        "learned": {m: {"rows": v.rows, "examples": v.examples, "steps": v.steps} for m, v in learned.items()},
+        "learned": {model: _amounts(known) for model, known in learned.items()},
         "matched": [[a, b, training_data.matched_on(learned[a], learned[b])] for a, b in _pairs(config, item)],
         "published": _published(config.reproduces, name),
     }
@@ -194,6 +194,15 @@ def _shown(config: Config, item: Any) -> list[str]:
 
 def _cells(item: Any) -> list[str]:
     return [m for cell in item.rows.values() for m in ([cell] if isinstance(cell, str) else cell.values())]
+
+
+def _amounts(learned: training_data.Learned) -> dict[str, int | None]:
+    """What a model learned from, in numbers; of loaded models steps are not known, and what their rows do not state."""
+    if not learned.is_known:
+        return dict.fromkeys(("rows", "examples", "steps", "tokens"))
+    found: dict[str, int | None] = {"rows": learned.rows, "examples": learned.examples, "steps": learned.steps}
+    is_loaded = any(language == "" for *_, language in learned.draws)
+    return found | ({"steps": None, "tokens": learned.tokens} if is_loaded else {})
 
 
 def _items(config: Config, section: str) -> dict[str, Any]:

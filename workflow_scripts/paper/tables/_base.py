@@ -158,6 +158,8 @@ def _legend(found: list[Line], scores: Scores) -> list[str]:
     notes = []
     if any(line.unmatched for line in found):
         notes.append(f"{DAGGER} Not matched with what it is compared with: neither the same rows nor as many examples.")
+    if any(line.matched == "unknown" for line in found):
+        notes.append("Unknown: what a loaded model learned from, since its row does not state it.")
     if any(line.cell.saturated for line in found):
         notes.append(f"{DOUBLE} Saturated: the rate itself is below 5% or above 95%, so differences can hardly show.")
     if weak := {line.metric: line.matters for line in found if line.weak}:
@@ -186,7 +188,7 @@ def matched_text(line: Line) -> str:
     """What a line's training has the same of as what it is compared with."""
     if line.difference is None:
         return "reference" if line.reference == line.model else ""
-    return line.matched or f"nothing {DAGGER}"
+    return f"{line.matched or 'nothing'} {DAGGER}" if line.unmatched else str(line.matched)
 
 
 def small(cell: Cell) -> str:

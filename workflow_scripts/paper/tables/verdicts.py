@@ -32,7 +32,8 @@ def _evidence(found: list[Line], alpha: float) -> list[str]:
         own = [line for line in found if (line.row, line.language) == (row, split)]
         where = "" if split == "pooled" else f" ({language_name(split)})"
         axes = "; ".join(_verdict(line, alpha).evidence for line in own)
-        matched = f"matched on {own[0].matched}" if own[0].matched else f"matched on nothing {DAGGER}"
+        on = own[0].matched or "nothing"
+        matched = f"matched on {on} {DAGGER}" if own[0].unmatched else f"matched on {on}"
         sentences.append(
             f"{row}{where}: {_joint(own, alpha)}, {own[0].model} against {own[0].reference}, {matched}: {axes}."
         )
