@@ -14,7 +14,7 @@ from bench.stale.size import (
     WHOLE,
 )
 
-TRAININGS = ("train:dpo", "train:sft")
+TRAININGS = ("train:dpo", "train:kto", "train:sft")
 ANSWERED = {"merges": 1, "completions": MODELS * PROMPTS}  # ties is merged again, since its weights are gone
 
 

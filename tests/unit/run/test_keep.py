@@ -127,7 +127,7 @@ def test_what_lies_beside_the_config_is_found(monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["keep", "redo"])
-@pytest.mark.parametrize("pattern", ["train:kto", "training", ""])
+@pytest.mark.parametrize("pattern", ["train:none", "training", ""])
 def test_a_pattern_that_fits_no_unit_is_one_line_and_changes_nothing(name, pattern):
     with pytest.raises(
         UserError, match=rf"^{name.upper()}: no unit fits '{pattern}'; there are .*train:dpo"
