@@ -20,12 +20,13 @@ def fetch(work: dict[str, Any], output: Path) -> None:
             quantised, or it brings code and there is no consent.
     """
     source = hub.folder(work["load"], work["revision"], contents.TAKEN)
-    for path in contents.of_model(source, work["trust_remote_code"]):
-        shutil.copyfile(path, output / path.name)
     try:
+        for path in contents.of_model(source, work["trust_remote_code"]):
+            shutil.copyfile(path, output / path.name)
         command.heavy("models.check").check(output)
-    except UserError as error:
-        raise UserError(str(error).replace(str(output), work["load"])) from None
+    except UserError as error:  # the user knows the model by its name, not by where it lies
+        said = str(error).replace(str(output), work["load"]).replace(str(source), work["load"])
+        raise UserError(said) from None
 
 
 def make(job: Job) -> Made:
