@@ -13,7 +13,7 @@ TORCH := torch==$(shell sed -n 's/^torch==\([^ ;]*\).*/\1/p' requirements.lock)
 CPU_INDEX := --extra-index-url https://download.pytorch.org/whl/cpu
 
 .PHONY: demo test unit check fix lock lock-code same-code why power audit gc discard keep plan preflight pin clean
-.PHONY: bench-stale bench-stats bench-gpu test-scale test-slurm test-vllm
+.PHONY: bench-stale bench-stats bench-gpu test-models test-scale test-slurm test-vllm
 
 demo: .venv/ready
 	@$(RUN) preflight --config $(CONFIG)
@@ -87,6 +87,10 @@ bench-stale: .venv/ready
 bench-stats: .venv/ready
 	snakemake --cores all --configfile bench/forty.yaml
 	python -m bench.stats
+
+# Every family of models through every column of docs/models.md, on tiny ones; WRITE=1 writes the table.
+test-models: .venv/ready
+	OMP_NUM_THREADS=1 python -m tests.models.table $(if $(WRITE),--write)
 
 test-slurm: .venv/ready
 	pytest tests/slurm

@@ -11,8 +11,10 @@ from safetensors.torch import load_file
 from transformers import AutoTokenizer, GenerationConfig
 
 from tests import families
+from tests.unit.merge.tiny import METHODS
 from tests.unit.train.tiny import LORA, RECIPE, losses, table
 from workflow_scripts.generate import engine
+from workflow_scripts.merge import with_mergekit
 from workflow_scripts.models import canonical, network
 from workflow_scripts.train import adapters, trainer
 
@@ -128,6 +130,28 @@ def lora(model: Path, work: Path) -> None:
     of_its_parent(model, work / "lora")
 
 
+def kto(model: Path, work: Path) -> None:
+    """Before anything is learned each answer's loss is a half."""
+    result = train(model, work / "kto", method="kto", loss_type="kto")
+    assert math.isclose(losses(result)[1], 0.5, rel_tol=1e-4)
+    of_its_parent(model, work / "kto")
+
+
+def merge(model: Path, work: Path) -> None:
+    """Two descendants merge by each of the paper's methods; the linear merge is their weighted sum."""
+    parents = [families.make(model.name, work / f"parent{seed}", seed=seed) for seed in (1, 2)]
+    for name, recipe in METHODS.items():
+        base = model if name in ("ties", "dare_ties") else None
+        with_mergekit.merge(recipe, parents, base, work / name)
+        assert canonical.layout(work / name).tensors == canonical.layout(model).tensors
+        net = network.load(work / name, torch.float32).eval()
+        with torch.no_grad():
+            assert net(input_ids=torch.tensor([tokens(model, TEXTS[0])])).logits.isfinite().all()
+    first, second, merged = (load_file(path / "model.safetensors") for path in (*parents, work / "linear"))
+    for name, tensor in merged.items():
+        torch.testing.assert_close(tensor, 0.7 * first[name] + 0.3 * second[name], atol=1e-5, rtol=1e-5)
+
+
 def generate(model: Path, _: Path) -> None:
     """Greedy answers, of prompts of all lengths together, are those of transformers' `generate`, one at a time."""
     prompts = [*TEXTS, *(" ".join(TEXTS[: i % 4 + 1]) + "?" * i for i in range(8)), "Hi", "wash " * 30]
@@ -160,4 +184,14 @@ def stops(model: Path, work: Path) -> None:
     assert {answer.finish_reason for answer in answers} == {"stop"}
 
 
-CHECKS = {"load": load, "SFT": sft, "packing": packing, "DPO": dpo, "LoRA": lora, "generate": generate, "stops": stops}
+CHECKS = {
+    "load": load,
+    "SFT": sft,
+    "packing": packing,
+    "DPO": dpo,
+    "KTO": kto,
+    "LoRA": lora,
+    "merge": merge,
+    "generate": generate,
+    "stops": stops,
+}

@@ -27,6 +27,19 @@ def start(recipe: Recipe, model: Path) -> Engine:
     return ENGINES[name].start(recipe, model)
 
 
+def check(name: str, model: Path) -> None:
+    """Whether an engine can answer with a kind of model, on a CPU and before anything is trained from it.
+
+    Args:
+        name: of the engine, or `auto`.
+        model: a model directory.
+
+    Raises:
+        UserError: it cannot; names the kind, and what to do.
+    """
+    ENGINES[resolve(name)].check(model)
+
+
 def resolve(name: str) -> str:
     """The engine that `auto` stands for on this machine: vLLM where it is installed and sees a GPU, else transformers.
 

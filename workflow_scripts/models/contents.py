@@ -49,8 +49,13 @@ def of_model(folder: Path, consent: bool) -> list[Path]:
     """
     if is_adapter(folder):
         raise UserError(f"{folder}: is an adapter ({ADAPTER}) without its model; name that by `base` in its row")
-    if why := directory.quantised(directory.read_config(folder)):
+    config = directory.read_config(folder)
+    if why := directory.quantised(config):
         raise UserError(f"{folder}/config.json: {why}")
+    if (other := config.get("transformers_weights")) not in (None, SINGLE):
+        raise UserError(
+            f"{folder}/config.json: transformers_weights names {other}, but others read {SINGLE}; remove it"
+        )
     files = _beside(folder, consent) + _weights(folder)
     for path in files:
         if not path.is_file():

@@ -168,7 +168,11 @@ def _index(model: Path) -> dict[str, str]:
     if not path.exists():
         return {}
     files = read_object(path).get("weight_map")
-    if not isinstance(files, dict) or not all(isinstance(f, str) and Path(f).name == f for f in files.values()):
+    if (
+        not isinstance(files, dict)
+        or not files
+        or not all(isinstance(f, str) and Path(f).name == f for f in files.values())
+    ):
         raise UserError(f"{path}: holds no weight map; {AGAIN}")
     return files
 

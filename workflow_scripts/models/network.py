@@ -74,7 +74,7 @@ def load(model: Path, dtype: torch.dtype, attention: str | None = None) -> Any:
     """
     config = configuration(model)
     chosen = {"attn_implementation": attention} if attention else {}
-    with explained(model):
+    with explained(model, settings=f"attn_implementation {attention}" if attention else ""):
         network = _auto(model, config).from_pretrained(
             model,
             dtype=dtype,
@@ -142,13 +142,14 @@ def quiet() -> Iterator[None]:
 
 
 @contextmanager
-def explained(model: Path, odd: str = "", file: str = "config.json") -> Iterator[None]:
+def explained(model: Path, odd: str = "", file: str = "config.json", settings: str = "") -> Iterator[None]:
     """Say in a line what transformers, or a model's own code, makes of a user's files; it may raise anything.
 
     Args:
         model: the directory.
         odd: what is odd about its tensors, for when they are the reason.
         file: that describes it.
+        settings: what else decides what is built.
     """
     try:
         with quiet():
@@ -161,6 +162,7 @@ def explained(model: Path, odd: str = "", file: str = "config.json") -> Iterator
         if is_out_of_memory(error):
             raise
         what = f"transformers {importlib.metadata.version('transformers')} cannot build the model that it describes"
+        what += f" with {settings}" if settings else ""
         why = odd if odd and isinstance(error, RuntimeError) else _said(error)
         raise UserError(f"{model}/{file}: {what} ({why}); correct the files, or load another model") from None
 

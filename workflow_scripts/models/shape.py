@@ -141,7 +141,7 @@ def is_known(architecture: Architecture) -> bool:
     """Whether an architecture states its sizes."""
     try:
         of(architecture)
-    except (KeyError, TypeError, ValueError, ZeroDivisionError):
+    except (AttributeError, IndexError, KeyError, OverflowError, TypeError, ValueError, ZeroDivisionError):
         return False
     return True
 

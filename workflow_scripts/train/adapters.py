@@ -16,6 +16,11 @@ from workflow_scripts.models import canonical, contents, directory, network, tok
 PEFT = {"alpha": "lora_alpha", "dropout": "lora_dropout", "targets": "target_modules"}
 
 
+# Kinds whose kernels read the weights of these maps past an adapter, so that peft refuses to adapt them.
+STATE_SPACES = frozenset({"falcon_h1", "falcon_mamba", "mamba", "mamba2", "nemotron_h"})
+NOT_ADAPTED = ("conv1d", "out_proj")
+
+
 def settings(lora: dict[str, Any], outline: Any) -> LoraConfig:
     """Peft's settings of an adapter on a network.
 
@@ -25,8 +30,11 @@ def settings(lora: dict[str, Any], outline: Any) -> LoraConfig:
     """
     given = {PEFT.get(key, key): value for key, value in lora.items() if value is not None}
     parts = network.text_parts(outline)
-    if parts != [""]:
-        given["exclude_modules"] = rf"(?!({'|'.join(map(re.escape, parts))})(\.|$)).*"
+    others = [] if parts == [""] else [rf"(?!({'|'.join(map(re.escape, parts))})(\.|$)).*"]
+    if lora["targets"] == "all-linear" and outline.config.model_type in STATE_SPACES:
+        others.append(rf"(.*\.)?({'|'.join(NOT_ADAPTED)})")
+    if others:
+        given["exclude_modules"] = "|".join(others)
     return LoraConfig(task_type="CAUSAL_LM", **given)
 
 
@@ -43,6 +51,7 @@ def check(lora: dict[str, Any], parent: Path) -> None:
     heads_called = [name for name, module in outline.named_modules() if any(module is head for head in heads)]
     linear = {name.rpartition(".")[2] for name, m in outline.named_modules() if isinstance(m, torch.nn.Linear)}
     kinds = ", ".join(sorted(linear - {name.rpartition(".")[2] for name in heads_called}))
+    parameters = [name for name, _ in outline.named_parameters()]
     asked = settings(lora, outline)
     where = f"lora.targets: {{}} of {outline.config.model_type} ({parent})"
     try:
@@ -55,6 +64,13 @@ def check(lora: dict[str, Any], parent: Path) -> None:
         kind = outline.config.model_type
         raise UserError(f"lora: {kind} ({parent}) cannot be adapted so: {said}; name targets among {kinds}") from None
     adapted = {name.removesuffix(".base_layer") for name, m in outline.named_modules() if hasattr(m, "lora_A")}
+    for key in ("rank_pattern", "alpha_pattern"):
+        for end in lora.get(key) or {}:
+            if not any(re.fullmatch(rf"(.*\.)?({end})", name) for name in adapted):  # peft's own rule
+                raise UserError(f"lora.{key}: {end} is the end of no adapted module's name; correct it")
+    for end in lora.get("target_parameters") or ():
+        if not any(name.endswith(f".{end}") for name in parameters):
+            raise UserError(f"lora.target_parameters: {end} is the end of no parameter's name; correct it")
     for target in lora["targets"] if isinstance(lora["targets"], list) else []:
         matched = {name for name in adapted if name == target or name.endswith(f".{target}")}
         if target in (asked.target_modules or ()) and not matched:

@@ -27,13 +27,14 @@ def fetch(work: dict[str, Any], output: Path) -> dict[str, Any]:
             quantised, it brings code and there is no consent, or its chat template does not go with `chat`.
     """
     source = hub.folder(work["load"], work["revision"], contents.TAKEN)
-    for path in contents.of_model(source, work["trust_remote_code"]):
-        _take(path, output / path.name)
     try:
+        for path in contents.of_model(source, work["trust_remote_code"]):
+            _take(path, output / path.name)
         command.heavy("models.check").check(output)  # first: it says what consent is missing for
         settled = _settled(output, work)
-    except UserError as error:
-        raise UserError(str(error).replace(str(output), work["load"])) from None
+    except UserError as error:  # the user knows the model by its name, not by where it lies
+        said = str(error).replace(str(output), work["load"]).replace(str(source), work["load"])
+        raise UserError(said) from None
     for name, text in settled.files.items() if settled else ():
         (output / name).write_text(text, encoding="utf-8")
     return {"reasoning": settled.reasoning} if settled and settled.reasoning else {}

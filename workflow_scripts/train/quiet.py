@@ -1,5 +1,7 @@
 """Keeps the libraries that train quiet."""
 
+import warnings
+
 import datasets
 import huggingface_hub.constants
 import transformers
@@ -11,3 +13,4 @@ def quieten() -> None:
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
     datasets.disable_progress_bars()
+    warnings.filterwarnings("ignore", module=r"peft\.")  # what matters of it is asked beforehand, see `adapters`

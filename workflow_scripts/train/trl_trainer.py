@@ -1,5 +1,6 @@
 """Builds TRL's trainer of a recipe."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -121,9 +122,11 @@ def _tokenizer(parent: Path, examples: datasets.Dataset) -> Any:
 
 
 def _prepared(model: Any) -> Any:
-    """A network of which only what makes text of text is trained: a wrapper's eyes and ears see nothing here."""
+    """A network to train: only what makes text of text is trained, and a checkpoint of it can be read back."""
     parts = network.text_parts(model)
     for name, parameter in model.named_parameters():
         if parts != [""] and not any(name.startswith(f"{part}.") for part in parts):
             parameter.requires_grad_(False)
+    # The trainer reads a checkpoint back by the names in memory, and goes on without those that it does not find.
+    model.save_pretrained = partial(model.save_pretrained, save_original_format=False)
     return model

@@ -2,6 +2,7 @@
 
 import shutil
 from collections import Counter
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from tests import families
 from tests.models import checks
 from workflow_scripts.base import work_counter
 from workflow_scripts.base.errors import UserError
-from workflow_scripts.generate.engine import start
+from workflow_scripts.generate.engine import check, start
 from workflow_scripts.generate.engines._base import WINDOW, Completion
 from workflow_scripts.models import directory
 
@@ -107,8 +108,10 @@ def test_greedy_answers_of_other_families_are_those_of_transformers_own_generati
 
 def test_a_model_that_keeps_its_state_inside_is_refused_by_its_kind(tmp_path: Path) -> None:
     model = families.make("recurrent_gemma", tmp_path / "model")
-    with pytest.raises(UserError, match=r"type recurrent_gemma, which keeps its state.*generation\.engine: vllm"):
-        start(RECIPE, model)
+    for ask in (partial(start, RECIPE), partial(check, "transformers")):
+        with pytest.raises(UserError, match=r"type recurrent_gemma, which keeps its state.*generation\.engine: vllm"):
+            ask(model)
+    check("transformers", families.make("falcon_h1", tmp_path / "other"))
 
 
 def test_a_prompt_of_tokens_that_the_model_does_not_know_is_refused_with_their_ids(model: Path, tmp_path: Path) -> None:

@@ -84,6 +84,12 @@ def test_a_quantised_copy_is_refused_by_how_it_was_made(tmp_path: Path, config: 
         taken(place)
 
 
+def test_a_config_that_names_other_weights_is_refused(tmp_path: Path) -> None:
+    config = json.dumps({"model_type": "llama", "transformers_weights": "other.safetensors"})
+    with pytest.raises(UserError, match="transformers_weights names other.safetensors"):
+        taken(folder(tmp_path, "config.json", "model.safetensors", "other.safetensors", config=config))
+
+
 def test_an_adapter_is_its_settings_and_safetensors(tmp_path: Path) -> None:
     names = ("adapter_config.json", "adapter_model.safetensors", "tokenizer.json")
     place = folder(tmp_path, *names, "training_args.bin", "modeling_mine.py")

@@ -71,5 +71,5 @@ def test_a_generation_config_that_does_not_pass_transformers_own_check_harms_no_
 
 
 def test_an_attention_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="quick_attention"):
+    with pytest.raises(UserError, match=r"with attn_implementation quick_attention \(.*quick_attention"):
         network.load(families.make("llama", tmp_path / "model"), torch.float32, attention="quick_attention")

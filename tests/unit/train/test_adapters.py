@@ -78,6 +78,19 @@ def test_a_target_that_would_not_be_trained_is_refused_before_training(
     assert "\n" not in str(caught.value) and not (tmp_path / "run.work").exists()
 
 
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"rank_pattern": {"q_prj": 3}}, "lora.rank_pattern: q_prj is the end of no adapted module's name"),
+        ({"alpha_pattern": {"lm_head": 3.0}}, "lora.alpha_pattern: lm_head is the end of no adapted module's name"),
+        ({"target_parameters": ["experts.up"]}, "lora.target_parameters: experts.up is the end of no parameter's name"),
+    ],
+)
+def test_a_pattern_or_a_parameter_that_matches_nothing_is_refused(settings: dict, message: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=message):
+        train(tmp_path, families.make("olmoe", tmp_path / "model"), lora={**PLAIN, **settings})
+
+
 def test_an_embedding_that_is_the_output_head_as_well_is_refused(parent: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="embed_tokens is the output head"):
         train(tmp_path, parent, lora={**PLAIN, "targets": ["embed_tokens"]})

@@ -7,13 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.unit.train.tiny import (
-    RECIPE,
-    ROWS,
-    WAYS,
-    bits,
-    train,
-)
+from tests import families
+from tests.unit.train.tiny import RECIPE, ROWS, WAYS, bits, train
 from tests.unit.train.tiny import parent as parent  # the fixture
 from workflow_scripts.base import records, work_counter
 from workflow_scripts.train import checkpoints, watch
@@ -53,6 +48,17 @@ def test_a_killed_training_resumes_to_the_same_bits(
     assert bits(resumed) == bits(straight)
     assert again["cost"] == whole["cost"] and again["curve"].equals(whole["curve"])
     assert work_counter.totals(log) == {"optimizer_steps": 5 + 5}  # five before the kill, and from step 3 to 8
+
+
+@pytest.mark.parametrize("family", ["mixtral", "gemma3", "gpt_neox"])
+def test_a_model_with_other_names_on_disk_than_in_memory_resumes_to_the_same_bits(
+    family: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = families.make(family, tmp_path / "model")
+    _, straight = train(tmp_path, model, "straight", max_length=200)
+    train_until(5, tmp_path, model, monkeypatch, max_length=200)
+    _, resumed = train(tmp_path, model, "resumed", max_length=200)
+    assert bits(resumed) == bits(straight)
 
 
 @pytest.mark.parametrize("way", ["lora", "dpo"])

@@ -64,6 +64,7 @@ class Kind(NamedTuple):
 
     start: Callable[[Recipe, Path], Engine]
     packages: tuple[str, ...]  # whose versions decide what is generated
+    check: Callable[[Path], None] = lambda model: None  # raises a UserError for a kind of model it cannot answer with
     stays: bool = False  # worth keeping up between models, see `engine_server`
 
 

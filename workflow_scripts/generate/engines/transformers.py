@@ -157,4 +157,11 @@ def _out_of_memory_in_words() -> Iterator[None]:
         raise
 
 
-ENGINE = Kind(_Transformers, ("torch", "transformers", "tokenizers"))
+def _check(model: Path) -> None:
+    """Refuse a model with which this engine could not answer, by its config.json alone."""
+    from workflow_scripts.models import network
+
+    _arguments(model, network.skeleton(model))
+
+
+ENGINE = Kind(_Transformers, ("torch", "transformers", "tokenizers"), check=_check)
